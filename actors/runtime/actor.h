@@ -127,6 +127,9 @@ struct effect {
             uint64_t ttl_ms;
         } project;
         struct {
+            uint32_t performance_id;
+        } restore;
+        struct {
             uint64_t reservation_id;
             uint32_t performance_id;
             uint64_t amount;
