@@ -1,11 +1,12 @@
 /* One ZeroMQ socket, with batching: what is sent to one peer in one turn leaves as one frame.
  *
- * Frames are concatenated messages (schemas/message.h). Options that every pipe has, and why: ROUTER_MANDATORY (a full
- * or absent peer is told, not dropped in silence), IMMEDIATE, LINGER 0, heartbeats 1 s / 3 s, MAXMSGSIZE 64 KiB.
- * That a send succeeded means nothing: whoever needs to know waits for the application's answer.
+ * Frames are concatenated messages (schemas/message.h). Options that every pipe has, and why:
+ * ROUTER_MANDATORY (a full or absent peer is told, not dropped in silence), IMMEDIATE, LINGER 0,
+ * heartbeats 1 s / 3 s, MAXMSGSIZE 64 KiB. That a send succeeded means nothing: whoever needs to
+ * know waits for the application's answer.
  *
- * A ROUTER's peers are numbers: the 32 bits of the routing id that libzmq makes, never 0. A client that sets a routing
- * id of its own is refused (its frames are dropped and counted). */
+ * A ROUTER's peers are numbers: the 32 bits of the routing id that libzmq makes, never 0. A client
+ * that sets a routing id of its own is refused (its frames are dropped and counted). */
 #ifndef TICKETLAB_PIPE_H
 #define TICKETLAB_PIPE_H
 
@@ -36,14 +37,15 @@ void pipe_on_refused(struct pipe *pipe, pipe_frame_fn *refused, void *arg);
 /* Receive at most `frames_max` frames. Returns how many. `data` is valid during the call. */
 unsigned pipe_drain(struct pipe *pipe, unsigned frames_max, pipe_frame_fn *frame, void *arg);
 
-/* Add one encoded message to the frame that is being filled for `peer` (0 unless ROUTER). Sends the frame if the
- * message would not fit. Message order per peer is kept. */
+/* Add one encoded message to the frame that is being filled for `peer` (0 unless ROUTER). Sends the
+ * frame if the message would not fit. Message order per peer is kept. */
 void pipe_send(struct pipe *pipe, uint64_t peer, const uint8_t *data, size_t size);
 
 /* Send all frames that are being filled. */
 void pipe_flush(struct pipe *pipe);
 
-/* Begin a new frame for `peer` now: messages sent from here on are in one frame as long as they fit. */
+/* Begin a new frame for `peer` now: messages sent from here on are in one frame as long as they
+ * fit. */
 void pipe_cut(struct pipe *pipe, uint64_t peer);
 
 /* For the loop: readable when there may be something to receive (ask pipe_readable() then). */

@@ -95,7 +95,8 @@ static bool read_tag(struct cursor *c, uint8_t *ret) {
     return true;
 }
 
-/* Any unsigned width, and the signed ones when the value is not negative (some packers choose those). */
+/* Any unsigned width, and the signed ones when the value is not negative (some packers choose
+ * those). */
 static bool read_uint(struct cursor *c, uint64_t max, uint64_t *ret) {
     uint8_t tag;
     uint64_t v;

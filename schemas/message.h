@@ -4,13 +4,14 @@
  *
  *     [ type, version, request_id, route, key, field, field, ... ]
  *
- * and a frame is one or more messages, one behind the other. The first five elements are the *prefix*; the broker
- * reads nothing else. Whoever sends may use any msgpack width for an integer; what the engine itself sends has a
- * prefix of fixed width (PREFIX_SIZE bytes), so that the broker can set `route` in place.
+ * and a frame is one or more messages, one behind the other. The first five elements are the
+ * *prefix*; the broker reads nothing else. Whoever sends may use any msgpack width for an integer;
+ * what the engine itself sends has a prefix of fixed width (PREFIX_SIZE bytes), so that the broker
+ * can set `route` in place.
  *
- * The decoder trusts nothing: every count is checked against the bytes that are left before it is used, depth is
- * fixed by the schema, results are values and never point into the frame. Elements behind the last known field are
- * skipped (a newer sender); missing ones are refused. */
+ * The decoder trusts nothing: every count is checked against the bytes that are left before it is
+ * used, depth is fixed by the schema, results are values and never point into the frame. Elements
+ * behind the last known field are skipped (a newer sender); missing ones are refused. */
 #ifndef TICKETLAB_MESSAGE_H
 #define TICKETLAB_MESSAGE_H
 
@@ -24,7 +25,7 @@ enum {
     PREFIX_SIZE = 43,        /* the canonical prefix, bytes */
     SEATS_MAX = 8,           /* seats of one reservation at most */
     SLOT_COUNT = 1024,
-    TOKEN_SIZE = 64,         /* a signed ticket or pass, bytes */
+    TOKEN_SIZE = 64, /* a signed ticket or pass, bytes */
     SHARD_WAITING_ROOM = 65535,
 };
 
@@ -67,7 +68,9 @@ struct request_id {
 
 #define MESSAGE(id, NAME, name, version, route, doc) struct message_##name {
 #define FIELD(kind, name, bound, doc) FIELD_##kind(name, bound)
-#define END(name) };
+#define END(name)                                                                                  \
+    }                                                                                              \
+    ;
 #include "schemas/messages.def"
 
 #undef FIELD_u8
@@ -83,8 +86,9 @@ struct message {
     uint16_t type; /* enum message_type */
     uint8_t version;
     struct request_id request_id;
-    uint64_t route; /* return address: the broker sets it, the answerer echoes it; a client sends 0 */
-    uint64_t key;   /* what the message is about; see the routes of messages.def */
+    uint64_t
+        route;    /* return address: the broker sets it, the answerer echoes it; a client sends 0 */
+    uint64_t key; /* what the message is about; see the routes of messages.def */
     union {
 #define MESSAGE(id, NAME, name, version, route, doc) struct message_##name name;
 #define FIELD(kind, name, bound, doc)
@@ -120,14 +124,17 @@ struct message_prefix {
  * The version is taken from the table. */
 size_t message_encode(const struct message *message, uint8_t *out, size_t capacity);
 
-/* Decode the message at the start of `data`. Returns its size in bytes (1 to `size`), or 0 if it is malformed, cut
- * short, larger than MESSAGE_SIZE_MAX or of unknown type; then `ret_message` is undefined. */
+/* Decode the message at the start of `data`. Returns its size in bytes (1 to `size`), or 0 if it is
+ * malformed, cut short, larger than MESSAGE_SIZE_MAX or of unknown type; then `ret_message` is
+ * undefined. */
 size_t message_decode(const uint8_t *data, size_t size, struct message *ret_message);
 
-/* Decode the prefix at the start of `data` and find the message's end. False if malformed or cut short. */
+/* Decode the prefix at the start of `data` and find the message's end. False if malformed or cut
+ * short. */
 bool message_prefix_decode(const uint8_t *data, size_t size, struct message_prefix *ret_prefix);
 
-/* Write the canonical prefix (PREFIX_SIZE bytes) for `prefix`; its body follows as it was received. */
+/* Write the canonical prefix (PREFIX_SIZE bytes) for `prefix`; its body follows as it was received.
+ */
 void message_prefix_encode(const struct message_prefix *prefix, uint8_t out[PREFIX_SIZE]);
 
 /* Set type, version and zeros in the prefix of `message`, and zeros in its body. */
@@ -148,11 +155,12 @@ static inline uint32_t key_seat(uint64_t key) {
     return (uint32_t)key;
 }
 
-/* The slot (0 to SLOT_COUNT - 1) of a seat (numbered from 1): xxh64, seed 0, over performance and block as
- * two little-endian 32-bit integers, modulo SLOT_COUNT. */
+/* The slot (0 to SLOT_COUNT - 1) of a seat (numbered from 1): xxh64, seed 0, over performance and
+ * block as two little-endian 32-bit integers, modulo SLOT_COUNT. */
 uint32_t seat_slot(uint32_t performance_id, uint32_t seat_id, uint32_t block_seats);
 
-/* A reservation's id carries the slot of its seats, so that it can be routed: (slot + 1) << 40 | seq. */
+/* A reservation's id carries the slot of its seats, so that it can be routed: (slot + 1) << 40 |
+ * seq. */
 static inline uint64_t reservation_id_make(uint32_t slot, uint64_t seq) {
     return (uint64_t)(slot + 1) << 40 | (seq & 0xffffffffffULL);
 }

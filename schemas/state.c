@@ -26,47 +26,46 @@ bool seat_state_is_live(uint8_t seat_state) {
            seat_state == SEAT_CONFIRMED;
 }
 
+/* A name from a table of names indexed by value; "?" where there is none. */
+#define NAME_FROM(names, value)                                                                    \
+    ((value) < sizeof names / sizeof names[0] && names[value] != NULL ? names[value] : "?")
+
 const char *role_name(uint8_t role) {
-    switch (role) {
-#define ROLE(value, NAME, text)                                                                    \
-    case value: return text;
+    static const char *const names[] = {
+#define ROLE(value, NAME, text) [value] = text,
 #include "schemas/states.def"
-    default: return "?";
-    }
+    };
+    return NAME_FROM(names, role);
 }
 
 const char *seat_state_name(uint8_t state) {
-    switch (state) {
-#define SEAT_STATE(value, NAME, doc)                                                               \
-    case value: return #NAME;
+    static const char *const names[] = {
+#define SEAT_STATE(value, NAME, doc) [value] = #NAME,
 #include "schemas/states.def"
-    default: return "?";
-    }
+    };
+    return NAME_FROM(names, state);
 }
 
 const char *reservation_state_name(uint8_t state) {
-    switch (state) {
-#define RESERVATION_STATE(value, NAME, doc)                                                        \
-    case value: return #NAME;
+    static const char *const names[] = {
+#define RESERVATION_STATE(value, NAME, doc) [value] = #NAME,
 #include "schemas/states.def"
-    default: return "?";
-    }
+    };
+    return NAME_FROM(names, state);
 }
 
 const char *payment_state_name(uint8_t state) {
-    switch (state) {
-#define PAYMENT_STATE(value, NAME, doc)                                                            \
-    case value: return #NAME;
+    static const char *const names[] = {
+#define PAYMENT_STATE(value, NAME, doc) [value] = #NAME,
 #include "schemas/states.def"
-    default: return "?";
-    }
+    };
+    return NAME_FROM(names, state);
 }
 
 const char *store_outcome_name(uint8_t outcome) {
-    switch (outcome) {
-#define STORE_OUTCOME(value, NAME, doc)                                                            \
-    case value: return #NAME;
+    static const char *const names[] = {
+#define STORE_OUTCOME(value, NAME, doc) [value] = #NAME,
 #include "schemas/states.def"
-    default: return "?";
-    }
+    };
+    return NAME_FROM(names, outcome);
 }

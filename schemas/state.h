@@ -1,7 +1,7 @@
 /* States, roles and changes: the table states.def as enums, and as values.
  *
- * A *change* is one step of one seat; the table says from which state to which. Whoever changes a seat asks
- * change_is_legal() first: there is no other list of legal moves. */
+ * A *change* is one step of one seat; the table says from which state to which. Whoever changes a
+ * seat asks change_is_legal() first: there is no other list of legal moves. */
 #ifndef TICKETLAB_STATE_H
 #define TICKETLAB_STATE_H
 

@@ -1,16 +1,17 @@
 /* The shape of an actor: a pure core, stepped by a shell.
  *
- * A core is step(state, event) -> effects: no I/O, no clock, no randomness, no allocation after init. Time comes in
- * with each event; what the core wants done goes out as effects, in order. The same core runs in production behind
- * shell.c and, much faster, in the simulator.
+ * A core is step(state, event) -> effects: no I/O, no clock, no randomness, no allocation after
+ * init. Time comes in with each event; what the core wants done goes out as effects, in order. The
+ * same core runs in production behind shell.c and, much faster, in the simulator.
  *
- * Time: now_ms is CLOCK_BOOTTIME in milliseconds, for deadlines; wall_ms is unix time, for what is written to disk or
- * told to other machines. */
+ * Time: now_ms is CLOCK_BOOTTIME in milliseconds, for deadlines; wall_ms is unix time, for what is
+ * written to disk or told to other machines. */
 #ifndef TICKETLAB_ACTOR_H
 #define TICKETLAB_ACTOR_H
 
 #include "actors/runtime/require.h"
 #include "schemas/message.h"
+#include "schemas/error.h"
 #include "schemas/state.h"
 
 #include <stdbool.h>
@@ -19,7 +20,8 @@
 
 struct config;
 
-/* Where a message came from, and so where its reply goes. Opaque to cores: store it, copy it, give it back. */
+/* Where a message came from, and so where its reply goes. Opaque to cores: store it, copy it, give
+ * it back. */
 struct address {
     uint32_t link;  /* which pipe of this process */
     uint64_t peer;  /* which peer on that pipe (a ROUTER's), 0 on others */
@@ -44,7 +46,8 @@ enum lease_outcome {
 };
 
 enum projection_outcome {
-    PROJECTION_LOST,   /* Redis knows no fence of ours: it was wiped or is behind; show everything again */
+    PROJECTION_LOST,   /* Redis knows no fence of ours: it was wiped or is behind; show everything
+                          again */
     PROJECTION_FENCED, /* a newer epoch's fence is there */
 };
 
@@ -73,8 +76,9 @@ struct event {
         } restored;
         struct {
             uint64_t reservation_id;
-            uint8_t call;   /* enum payment_call, as asked */
-            uint8_t state;  /* enum payment_state that the gateway told; UNKNOWN: no usable answer; NONE: not known there */
+            uint8_t call;  /* enum payment_call, as asked */
+            uint8_t state; /* enum payment_state that the gateway told; UNKNOWN: no usable answer;
+                              NONE: not known there */
             uint64_t amount;
         } payment;
     };
@@ -88,17 +92,20 @@ enum effect_kind {
     EFFECT_PAYMENT, /* call the payment gateway */
 };
 
-/* TAKE also renews: the lease's value is the instance's name, so that a restarted instance gets its own back at once. */
+/* TAKE also renews: the lease's value is the instance's name, so that a restarted instance gets its
+ * own back at once. */
 enum lease_call { LEASE_TAKE, LEASE_RELEASE };
 
 enum payment_call { PAYMENT_QUERY, PAYMENT_AUTHORISE, PAYMENT_CAPTURE, PAYMENT_CANCEL };
 
-/* What can be shown in Redis. Written only under the shard's fence (epoch, number of the last change shown): an older
- * epoch changes nothing. */
+/* What can be shown in Redis. Written only under the shard's fence (epoch, number of the last
+ * change shown): an older epoch changes nothing. */
 enum projection {
-    PROJECT_FENCE,   /* raise the fence to `epoch`; the waiting room's also forgets what it showed before */
-    PROJECT_CHECK,   /* answer LOST if the fence is gone or shows a change before `version` (a wiped or older Redis) */
-    PROJECT_SEAT,    /* performance, id = seat, state, ttl_ms (0: none), version = seq of the change */
+    PROJECT_FENCE, /* raise the fence to `epoch`; the waiting room's also forgets what it showed
+                      before */
+    PROJECT_CHECK, /* answer LOST if the fence is gone or shows a change before `version` (a wiped
+                      or older Redis) */
+    PROJECT_SEAT, /* performance, id = seat, state, ttl_ms (0: none), version = seq of the change */
     PROJECT_WAITING, /* performance, id = user, number; state 1 enters, 0 leaves */
     PROJECT_ACTIVE,  /* performance, id = user, number = grant, ttl_ms; state 1 begins, 0 ends */
 };
@@ -139,8 +146,10 @@ struct effect {
 };
 
 enum {
-    EFFECTS_MAX = 4096,       /* one step makes no more; a core that has more to say says it in its next TIMEOUT */
-    EFFECTS_STEP_MAX = 1024,  /* cores keep their own loops under this, so that a step never meets the end */
+    EFFECTS_MAX =
+        4096, /* one step makes no more; a core that has more to say says it in its next TIMEOUT */
+    EFFECTS_STEP_MAX =
+        1024, /* cores keep their own loops under this, so that a step never meets the end */
 };
 
 /* An ordered, bounded array that the shell provides and empties after each step. */
@@ -188,10 +197,12 @@ struct actor {
     const char *name;
     uint8_t role; /* enum role */
 
-    /* Bytes of state for this configuration; the shell provides them, zeroed and aligned for any type. */
+    /* Bytes of state for this configuration; the shell provides them, zeroed and aligned for any
+     * type. */
     size_t (*size)(const struct config *config);
 
-    /* Lay the state out. `seed` is the only randomness that the core ever gets. `config` outlives the actor. */
+    /* Lay the state out. `seed` is the only randomness that the core ever gets. `config` outlives
+     * the actor. */
     void (*init)(void *self, const struct config *config, uint64_t seed);
 
     void (*step)(void *self, const struct event *event, struct effects *effects);
@@ -205,7 +216,8 @@ struct actor {
     /* True when it can do its work (for /readyz). NULL: always. */
     bool (*ready)(const void *self);
 
-    /* Whole-state invariants, by require(). For tests and the simulator; too slow for each step of production. */
+    /* Whole-state invariants, by require(). For tests and the simulator; too slow for each step of
+     * production. */
     void (*check)(const void *self);
 };
 

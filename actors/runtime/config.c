@@ -17,7 +17,8 @@ static const struct config_row rows[] = {
 #define NUMBER(section, key, fallback, min, max, doc)                                              \
     {#section, #key, "number", #fallback, doc, min, max},
 #define FLAG(section, key, fallback, doc) {#section, #key, "flag", #fallback, doc, 0, 0},
-#define TEXT(section, key, size, fallback, doc) {#section, #key, "text", fallback, doc, 0, size - 1},
+#define TEXT(section, key, size, fallback, doc)                                                    \
+    {#section, #key, "text", fallback, doc, 0, size - 1},
 #define SECRET(section, key, size, fallback, doc)                                                  \
     {#section, #key, "secret", fallback, doc, 0, size - 1},
 #include "schemas/config.def"
@@ -117,8 +118,8 @@ static int find(const char *section_key) {
     return -1;
 }
 
-int config_set(struct config *config, const char *section_key, const char *value, const char *origin,
-               char *error, size_t error_size) {
+int config_set(struct config *config, const char *section_key, const char *value,
+               const char *origin, char *error, size_t error_size) {
     int i = find(section_key);
     if (i < 0) {
         snprintf(error, error_size, "%.80s: no such setting", section_key);
@@ -180,8 +181,8 @@ int config_read_file(struct config *config, const char *path, char *error, size_
             snprintf(section_key, sizeof section_key, "%.60s.%.60s", zconfig_name(s),
                      zconfig_name(k));
             const char *value = zconfig_value(k);
-            result = config_set(config, section_key, value == NULL ? "" : value, path, why,
-                                sizeof why);
+            result =
+                config_set(config, section_key, value == NULL ? "" : value, path, why, sizeof why);
             if (result != 0) snprintf(error, error_size, "%.200s: %s", path, why);
         }
     }
@@ -203,8 +204,12 @@ void config_print(const struct config *config, FILE *out) {
             memcpy(&number, at, sizeof number);
             snprintf(value, sizeof value, "%llu", (unsigned long long)number);
             break;
-        case KIND_FLAG: snprintf(value, sizeof value, "%s", *(const bool *)at ? "true" : "false"); break;
-        case KIND_SECRET: snprintf(value, sizeof value, "%s", *at != 0 ? "(set)" : "(not set)"); break;
+        case KIND_FLAG:
+            snprintf(value, sizeof value, "%s", *(const bool *)at ? "true" : "false");
+            break;
+        case KIND_SECRET:
+            snprintf(value, sizeof value, "%s", *at != 0 ? "(set)" : "(not set)");
+            break;
         default: snprintf(value, sizeof value, "\"%s\"", at); break;
         }
         fprintf(out, "    %s = %s    # %s\n", rows[i].key, value, origins[i]);

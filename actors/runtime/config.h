@@ -1,8 +1,9 @@
 /* Settings: the table config.def as one struct, and where each value came from.
  *
- * Sources, later ones win: the default, the file (ZPL), the environment (TICKETLAB__SECTION__KEY), --set. A secret may
- * also be given as TICKETLAB__SECTION__KEY_FILE, a file whose first line it is. An unknown key, a value of the wrong
- * form or out of bounds is refused with a sentence that names it. */
+ * Sources, later ones win: the default, the file (ZPL), the environment (TICKETLAB__SECTION__KEY),
+ * --set. A secret may also be given as TICKETLAB__SECTION__KEY_FILE, a file whose first line it is.
+ * An unknown key, a value of the wrong form or out of bounds is refused with a sentence that names
+ * it. */
 #ifndef TICKETLAB_CONFIG_H
 #define TICKETLAB_CONFIG_H
 
@@ -26,8 +27,8 @@ void config_init(struct config *config);
 /* Each returns 0, or -1 and a sentence in `error` (never with a secret's value in it). */
 int config_read_file(struct config *config, const char *path, char *error, size_t error_size);
 int config_read_environment(struct config *config, char *error, size_t error_size);
-int config_set(struct config *config, const char *section_key, const char *value, const char *origin,
-               char *error, size_t error_size);
+int config_set(struct config *config, const char *section_key, const char *value,
+               const char *origin, char *error, size_t error_size);
 
 /* Print every value and its origin, secrets as "(set)" or "(not set)". */
 void config_print(const struct config *config, FILE *out);
@@ -37,7 +38,8 @@ struct config_row {
     uint64_t min, max; /* of a number; size - 1 in max for a text */
 };
 
-/* The index-th row of the table, or NULL past its end; for the manual page. A row without a key opens a section. */
+/* The index-th row of the table, or NULL past its end; for the manual page. A row without a key
+ * opens a section. */
 const struct config_row *config_row(uint32_t index);
 
 #endif

@@ -31,8 +31,8 @@ void log_write(enum log_level level, const char *format, ...) {
     gmtime_r(&t.tv_sec, &utc);
     char line[1024];
     size_t used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-    used += (size_t)snprintf(line + used, sizeof line - used, ".%03ldZ %-7s %s: ",
-                             t.tv_nsec / 1000000, level_names[level], process);
+    used += (size_t)snprintf(line + used, sizeof line - used,
+                             ".%03ldZ %-7s %s: ", t.tv_nsec / 1000000, level_names[level], process);
     va_list args;
     va_start(args, format);
     int text = vsnprintf(line + used, sizeof line - used - 1, format, args);

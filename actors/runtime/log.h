@@ -1,4 +1,5 @@
-/* One line a fact, to standard error: time, level, process, text. Who runs the process keeps the lines. */
+/* One line a fact, to standard error: time, level, process, text. Who runs the process keeps the
+ * lines. */
 #ifndef TICKETLAB_LOG_H
 #define TICKETLAB_LOG_H
 

@@ -1,9 +1,10 @@
 /* The event loop of a process: epoll, one deadline per source, one turn after the other.
  *
- * A turn: wait until a descriptor is ready, a deadline has come, or nothing need be waited for; call what is due; then
- * call every turn function until none has work left. Pipes drain and flush in turn functions, so that all that became
- * ready in a turn leaves in one frame per destination, and the loop looks for work again before it sleeps.
- * One thread. SIGTERM and SIGINT end loop_run(). */
+ * A turn: wait until a descriptor is ready, a deadline has come, or nothing need be waited for;
+ * call what is due; then call every turn function until none has work left. Pipes drain and flush
+ * in turn functions, so that all that became ready in a turn leaves in one frame per destination,
+ * and the loop looks for work again before it sleeps. One thread. SIGTERM and SIGINT end
+ * loop_run(). */
 #ifndef TICKETLAB_LOOP_H
 #define TICKETLAB_LOOP_H
 
@@ -13,8 +14,9 @@
 struct loop;
 
 typedef void loop_ready_fn(void *arg, uint32_t epoll_events);
-typedef bool loop_turn_fn(void *arg);         /* true: there is more to do now, do not sleep */
-typedef uint64_t loop_deadline_fn(void *arg); /* clock_now_ms() at which due() is wanted; UINT64_MAX: never */
+typedef bool loop_turn_fn(void *arg); /* true: there is more to do now, do not sleep */
+typedef uint64_t
+loop_deadline_fn(void *arg); /* clock_now_ms() at which due() is wanted; UINT64_MAX: never */
 typedef void loop_due_fn(void *arg);
 
 /* Blocks SIGTERM and SIGINT in this thread (start others afterwards) and takes them by signalfd.
@@ -22,7 +24,8 @@ typedef void loop_due_fn(void *arg);
 struct loop *loop_new(void);
 void loop_destroy(struct loop **loop);
 
-/* Watch a descriptor (level-triggered). 0, or -1 with errno. Adding it again changes events and function. */
+/* Watch a descriptor (level-triggered). 0, or -1 with errno. Adding it again changes events and
+ * function. */
 int loop_watch(struct loop *loop, int fd, uint32_t epoll_events, loop_ready_fn *ready, void *arg);
 void loop_unwatch(struct loop *loop, int fd);
 

@@ -1,6 +1,7 @@
 /* Counters, gauges and histograms of this process: the table metrics.def as values.
  *
- * Any thread may add; values are relaxed atomics. Cores may call these too: they change nothing that a core reads. */
+ * Any thread may add; values are relaxed atomics. Cores may call these too: they change nothing
+ * that a core reads. */
 #ifndef TICKETLAB_METRICS_H
 #define TICKETLAB_METRICS_H
 

@@ -1,8 +1,8 @@
 /* Signed tickets and passes: 48 bytes that say something, 16 bytes that prove who said it.
  *
- * Pure: the same input gives the same bytes. The signature is BLAKE2b-128, keyed (libsodium crypto_generichash).
- * Layout, little-endian: kind u8, key id u8, six zeros, performance u32, four zeros, user u64, number u64,
- * expires_at_ms u64, issued_at_ms u64, signature 16 bytes. */
+ * Pure: the same input gives the same bytes. The signature is BLAKE2b-128, keyed (libsodium
+ * crypto_generichash). Layout, little-endian: kind u8, key id u8, six zeros, performance u32, four
+ * zeros, user u64, number u64, expires_at_ms u64, issued_at_ms u64, signature 16 bytes. */
 #ifndef TICKETLAB_TOKEN_H
 #define TICKETLAB_TOKEN_H
 
