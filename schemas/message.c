@@ -60,7 +60,7 @@ static bool pack_u32s(msgpack_packer *pk, const uint32_t *items, uint32_t count)
 #define PACK_u32s(m, name, bound)                                                                  \
     ((m)->name##_count <= (bound) && pack_u32s(pk, (m)->name, (m)->name##_count))
 
-#define MESSAGE(id, NAME, name, version, route, doc)                                               \
+#define MESSAGE(id, NAME, name, version, route, audience, doc)                                     \
     static bool name##_pack(const struct message_##name *m, msgpack_packer *pk) {                  \
         return true
 #define FIELD(kind, name, bound, doc) &&PACK_##kind(m, name, bound)
@@ -260,7 +260,7 @@ static bool skip(struct cursor *c, uint64_t count) {
 #define READ_u32s(m, name, bound)                                                                  \
     if (!read_u32s(c, (m)->name, bound, &(m)->name##_count)) return false;
 
-#define MESSAGE(id, NAME, name, version, route, doc)                                               \
+#define MESSAGE(id, NAME, name, version, route, audience, doc)                                     \
     static bool name##_read(struct message_##name *m, struct cursor *c) {
 #define FIELD(kind, name, bound, doc) READ_##kind(m, name, bound)
 #define END(name)                                                                                  \
@@ -270,7 +270,7 @@ static bool skip(struct cursor *c, uint64_t count) {
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
-#define MESSAGE(id, NAME, name, version, route, doc) enum { name##_field_count = 0
+#define MESSAGE(id, NAME, name, version, route, audience, doc) enum { name##_field_count = 0
 #define FIELD(kind, name, bound, doc) +1
 #define END(name)                                                                                  \
     }                                                                                              \
@@ -278,7 +278,8 @@ static bool skip(struct cursor *c, uint64_t count) {
 #include "schemas/messages.def"
 
 static const struct message_info infos[] = {
-#define MESSAGE(id, NAME, name, version, route, doc) {id, version, ROUTE_##route, #NAME, doc},
+#define MESSAGE(id, NAME, name, version, route, audience, doc)                                     \
+    {id, version, ROUTE_##route, AUDIENCE_##audience, #NAME, doc},
 #define FIELD(kind, name, bound, doc)
 #define END(name)
 #include "schemas/messages.def"
@@ -298,7 +299,7 @@ void message_init(struct message *message, enum message_type type) {
     message->route = 0;
     message->key = 0;
     switch (type) {
-#define MESSAGE(id, NAME, name, version_, route, doc)                                              \
+#define MESSAGE(id, NAME, name, version_, route, audience, doc)                                    \
     case MESSAGE_##NAME:                                                                           \
         message->version = version_;                                                               \
         memset(&message->name, 0, sizeof message->name);                                           \
@@ -382,7 +383,7 @@ size_t message_encode(const struct message *message, uint8_t *out, size_t capaci
     msgpack_packer_init(&pk, &w, writer_write);
     bool ok = false;
     switch (message->type) {
-#define MESSAGE(id, NAME, name, version_, route, doc)                                              \
+#define MESSAGE(id, NAME, name, version_, route, audience, doc)                                    \
     case MESSAGE_##NAME:                                                                           \
         ok = name##_pack(&message->name, &pk);                                                     \
         prefix.elements = PREFIX_ELEMENTS + name##_field_count;                                    \
@@ -410,7 +411,7 @@ size_t message_decode(const uint8_t *data, size_t size, struct message *ret_mess
     uint32_t fields = prefix.elements - PREFIX_ELEMENTS;
     uint32_t known = 0;
     switch (prefix.type) {
-#define MESSAGE(id, NAME, name, version_, route, doc)                                              \
+#define MESSAGE(id, NAME, name, version_, route, audience, doc)                                    \
     case MESSAGE_##NAME:                                                                           \
         known = name##_field_count;                                                                \
         if (fields < known || !name##_read(&ret_message->name, &c)) return 0;                      \

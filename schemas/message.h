@@ -30,7 +30,7 @@ enum {
 };
 
 enum message_type {
-#define MESSAGE(id, NAME, name, version, route, doc) MESSAGE_##NAME = id,
+#define MESSAGE(id, NAME, name, version, route, audience, doc) MESSAGE_##NAME = id,
 #define FIELD(kind, name, bound, doc)
 #define END(name)
 #include "schemas/messages.def"
@@ -47,6 +47,8 @@ enum message_route {
     ROUTE_FEED,
     ROUTE_REPLY,
 };
+
+enum message_audience { AUDIENCE_CLIENT, AUDIENCE_ACTOR, AUDIENCE_ANY };
 
 /* 128 bits made by the client: the idempotency key of a request. All zeros: none. */
 struct request_id {
@@ -66,7 +68,7 @@ struct request_id {
     uint32_t name##_count;                                                                         \
     uint32_t name[bound];
 
-#define MESSAGE(id, NAME, name, version, route, doc) struct message_##name {
+#define MESSAGE(id, NAME, name, version, route, audience, doc) struct message_##name {
 #define FIELD(kind, name, bound, doc) FIELD_##kind(name, bound)
 #define END(name)                                                                                  \
     }                                                                                              \
@@ -90,7 +92,7 @@ struct message {
         route;    /* return address: the broker sets it, the answerer echoes it; a client sends 0 */
     uint64_t key; /* what the message is about; see the routes of messages.def */
     union {
-#define MESSAGE(id, NAME, name, version, route, doc) struct message_##name name;
+#define MESSAGE(id, NAME, name, version, route, audience, doc) struct message_##name name;
 #define FIELD(kind, name, bound, doc)
 #define END(name)
 #include "schemas/messages.def"
@@ -100,7 +102,8 @@ struct message {
 struct message_info {
     uint16_t type;
     uint8_t version;
-    uint8_t route; /* enum message_route */
+    uint8_t route;    /* enum message_route */
+    uint8_t audience; /* enum message_audience */
     const char *name;
     const char *doc;
 };

@@ -63,6 +63,13 @@ static void on_frame(void *arg, uint64_t peer, const uint8_t *data, size_t size)
             continue;
         }
         struct address from = {link->index, peer, message->route};
+        if (link->kind == LINK_BOUND && links->options.bind_for_clients &&
+            message_info(message->type)->audience != AUDIENCE_CLIENT) {
+            struct request_id id = message->request_id;
+            message_error(message, &id, ERROR_NOT_ALLOWED);
+            links_send(links, message, &from);
+            continue;
+        }
         links->options.on_message(links->options.arg, &from, message);
     }
 }

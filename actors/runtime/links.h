@@ -22,6 +22,7 @@ struct links_options {
     const char *feeds;
     const char *store;
     const char *bind;
+    bool bind_for_clients; /* only messages that clients may send are taken there */
     uint64_t heartbeat_ms;
     uint64_t silence_ms;
     void (*on_message)(void *arg, const struct address *from, const struct message *message);

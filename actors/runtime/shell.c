@@ -145,6 +145,7 @@ struct shell *shell_new(const struct shell_options *options, const struct config
         .feeds = options->link_feed ? config->cluster_feeds : "",
         .store = options->link_store ? config->cluster_store : "",
         .bind = options->bind == NULL ? "" : options->bind,
+        .bind_for_clients = options->bind_for_clients,
         .heartbeat_ms = config->cluster_heartbeat_ms,
         .silence_ms = config->cluster_silence_ms,
         .on_message = on_message,

@@ -29,8 +29,10 @@ struct shell_options {
     bool link_brokers; /* connect to cluster.brokers and say HELLO */
     bool link_feed;    /* listen to cluster.feeds */
     bool link_store;   /* connect to cluster.store */
-    const char *bind; /* a ROUTER of its own (the persister's cluster.store, an arbiter's endpoint);
-                         NULL or "": none */
+    /* A ROUTER of its own (the persister's cluster.store, an arbiter's endpoint); NULL or "": none.
+     */
+    const char *bind;
+    bool bind_for_clients; /* clients connect there: take only what clients may send */
 };
 
 /* Read the configuration from argv (--config FILE, --set section.key=value, --name NAME,
