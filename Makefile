@@ -89,9 +89,48 @@ $(OBJ)/tests/%: $(OBJ)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
 
-.PHONY: deps clean
+.PHONY: system test check pages
+system: all
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/system
+
+# Unit tests, then the engine as a whole. Ends with `N passed, N failed`.
+test: deps
+	@tests/run
+
+check: all
+	@tools/check
+
+# The reference pages that come from the tables.
+PAGES ?= docs/reference
+pages: $(BUILD)/pages
+	@mkdir -p $(PAGES)
+	@$(BUILD)/pages $(PAGES)
+
+# ---- running ----------------------------------------------------------------------------------
+
+.PHONY: demo up down deps clean install
+demo: deps
+	@$(MAKE) -s -j2 all
+	@tools/demo
+
+up: deps
+	@$(MAKE) -s -j2 all
+	@$(BUILD)/ticketctl up $(UP)
+
+down:
+	@$(BUILD)/ticketctl down
+
 deps:
-	tools/deps
+	@tools/deps
+
+# ---- installing -------------------------------------------------------------------------------
+
+LIBEXEC = $(DESTDIR)$(PREFIX)/libexec/ticketlab
+install: all
+	install -d $(LIBEXEC) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ticketlab
+	install -m 755 $(BINARIES:%=$(BUILD)/%) $(LIBEXEC)
+	ln -sf ../libexec/ticketlab/ticketctl $(DESTDIR)$(PREFIX)/bin/ticketctl
+	cp -r schemas/sql compose/production.cfg $(DESTDIR)$(PREFIX)/share/ticketlab/
 
 clean:
 	rm -rf $(BUILD)/release $(BUILD)/debug $(BUILD)/asan $(BINARIES:%=$(BUILD)/%)
