@@ -277,19 +277,19 @@ static bool skip(struct cursor *c, uint64_t count) {
     ;
 #include "schemas/messages.def"
 
-static const struct message_info infos[] = {
+const struct message_info *message_info(uint16_t type) {
+    switch (type) {
 #define MESSAGE(id, NAME, name, version, route, audience, doc)                                     \
-    {id, version, ROUTE_##route, AUDIENCE_##audience, #NAME, doc},
+    case id: {                                                                                     \
+        static const struct message_info info = {                                                  \
+            id, version, ROUTE_##route, AUDIENCE_##audience, #NAME, doc};                          \
+        return &info;                                                                              \
+    }
 #define FIELD(kind, name, bound, doc)
 #define END(name)
 #include "schemas/messages.def"
-};
-
-const struct message_info *message_info(uint16_t type) {
-    for (size_t i = 0; i < sizeof infos / sizeof infos[0]; i++) {
-        if (infos[i].type == type) return &infos[i];
+    default: return NULL;
     }
-    return NULL;
 }
 
 void message_init(struct message *message, enum message_type type) {
@@ -340,6 +340,10 @@ void message_prefix_encode(const struct message_prefix *prefix, uint8_t out[PREF
     put_be(out + 26, prefix->route, 8);
     out[34] = 0xcf;
     put_be(out + 35, prefix->key, 8);
+}
+
+void message_set_route(uint8_t *encoded, uint64_t route) {
+    put_be(encoded + 26, route, 8);
 }
 
 static bool read_prefix(struct cursor *c, struct message_prefix *p) {

@@ -140,6 +140,9 @@ bool message_prefix_decode(const uint8_t *data, size_t size, struct message_pref
  */
 void message_prefix_encode(const struct message_prefix *prefix, uint8_t out[PREFIX_SIZE]);
 
+/* Set the route in a message that message_encode() has made. */
+void message_set_route(uint8_t *encoded, uint64_t route);
+
 /* Set type, version and zeros in the prefix of `message`, and zeros in its body. */
 void message_init(struct message *message, enum message_type type);
 

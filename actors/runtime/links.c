@@ -36,6 +36,26 @@ struct links {
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
+/* Tell the sender of a message that cannot be decoded. Returns its size, so that its neighbours in
+ * the frame, which may be other clients', are still read; 0 if not even its end can be found: then
+ * the rest of the frame is lost. */
+static size_t refuse(struct link *link, uint64_t peer, const uint8_t *data, size_t size) {
+    struct links *links = link->links;
+    struct address back = {link->index, peer, 0};
+    struct message_prefix prefix = {0};
+    metric_add(METRIC_MESSAGES_MALFORMED, 1);
+    bool has_end = message_prefix_decode(data, size, &prefix);
+    const struct message_info *info = has_end ? message_info(prefix.type) : NULL;
+    bool is_reply = info != NULL && info->route == ROUTE_REPLY;
+    if (!is_reply && (link->kind == LINK_BOUND || link->kind == LINK_BROKER)) {
+        back.route = prefix.route;
+        message_error(&links->message, &prefix.request_id,
+                      has_end && info == NULL ? ERROR_UNKNOWN_TYPE : ERROR_MALFORMED);
+        links_send(links, &links->message, &back);
+    }
+    return has_end ? prefix.size : 0;
+}
+
 static void on_frame(void *arg, uint64_t peer, const uint8_t *data, size_t size) {
     struct link *link = arg;
     struct links *links = link->links;
@@ -43,15 +63,11 @@ static void on_frame(void *arg, uint64_t peer, const uint8_t *data, size_t size)
     while (size > 0) {
         size_t used = message_decode(data, size, message);
         if (used == 0) {
-            /* Where one message cannot be read, the next cannot be found: the rest of the frame is
-             * lost. */
-            metric_add(METRIC_MESSAGES_MALFORMED, 1);
-            struct address back = {link->index, peer, 0};
-            static const struct request_id none;
-            if (link->kind != LINK_BOUND) return;
-            message_error(message, &none, ERROR_MALFORMED);
-            links_send(links, message, &back);
-            return;
+            used = refuse(link, peer, data, size);
+            if (used == 0) return;
+            data += used;
+            size -= used;
+            continue;
         }
         data += used;
         size -= used;
@@ -126,19 +142,13 @@ void links_send(struct links *links, const struct message *message, const struct
     require(info != NULL);
     struct link *link = NULL;
     uint64_t peer = 0;
-    size_t size;
+    size_t size = message_encode(message, data, sizeof data);
+    require(size > 0);
     if (info->route == ROUTE_REPLY) {
         require(to->link < links->count);
-        struct message_prefix prefix;
-        size = message_encode(message, data, sizeof data);
-        require(size > 0 && message_prefix_decode(data, size, &prefix));
-        prefix.route = to->route;
-        message_prefix_encode(&prefix, data);
+        message_set_route(data, to->route);
         link = &links->items[to->link];
         peer = to->peer;
-    } else {
-        size = message_encode(message, data, sizeof data);
-        require(size > 0);
     }
     metric_add(METRIC_MESSAGES_SENT, 1);
     if (info->route == ROUTE_FEED) {
