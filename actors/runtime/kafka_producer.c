@@ -1,0 +1,212 @@
+/* The Kafka producer. librdkafka's threads do the network; the fates of events wait in its main
+ * queue, and are reported in the caller's thread. */
+#include "actors/runtime/kafka_link.h"
+
+#include "actors/runtime/clock.h"
+#include "actors/runtime/config.h"
+#include "actors/runtime/require.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOPICS_MAX = 4 };
+
+struct kafka_producer {
+    struct kafka_link link;
+    kafka_delivered_fn *delivered;
+    void *arg;
+    bool answers;
+    unsigned topic_count;
+    rd_kafka_topic_t *topics[TOPICS_MAX];
+};
+
+static void on_producer_error(rd_kafka_t *rk, int code, const char *text, void *opaque) {
+    (void)rk;
+    struct kafka_producer *producer = opaque;
+    kafka_link_error(&producer->link, code, text);
+    if (producer->link.down_since_ms != 0) producer->answers = false;
+}
+
+static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque) {
+    (void)rk;
+    struct kafka_producer *producer = opaque;
+    const char *error =
+        message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? NULL : rd_kafka_err2str(message->err);
+    if (error == NULL) {
+        producer->answers = true;
+        producer->link.down_since_ms = 0;
+    }
+    int64_t offset = message->offset < 0 ? -1 : message->offset;
+    producer->delivered(producer->arg, (uint64_t)(uintptr_t)message->_private, message->partition,
+                        offset, error);
+}
+
+struct kafka_producer *kafka_producer_new(const struct config *config,
+                                          kafka_delivered_fn *delivered, void *arg, char *error,
+                                          size_t error_size) {
+    struct kafka_producer *producer = calloc(1, sizeof *producer);
+    require(producer != NULL);
+    producer->delivered = delivered;
+    producer->arg = arg;
+    char delivery[24], request[24];
+    snprintf(delivery, sizeof delivery, "%llu",
+             (unsigned long long)config->kafka_delivery_timeout_ms);
+    snprintf(request, sizeof request, "%llu",
+             (unsigned long long)config->kafka_delivery_timeout_ms / 3);
+    const struct kafka_setting settings[] = {
+        {"enable.idempotence", "true"},
+        /* Else an event could be delivered although one before it was given up: out of order for
+           ever. */
+        {"enable.gapless.guarantee", "true"},
+        {"acks", "all"},
+        {"partitioner", "murmur2_random"},
+        {"linger.ms", "1"},
+        {"message.timeout.ms", delivery},
+        {"request.timeout.ms", request}, /* three tries within the time of a delivery */
+        {NULL, NULL},
+    };
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_opaque(conf, producer);
+    rd_kafka_conf_set_error_cb(conf, on_producer_error);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivered);
+    if (kafka_link_open(&producer->link, config, RD_KAFKA_PRODUCER, conf, settings, error,
+                        error_size) != 0) {
+        free(producer);
+        return NULL;
+    }
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(producer->link.rk);
+    kafka_link_wake_by(&producer->link, queue);
+    rd_kafka_queue_destroy(queue);
+    return producer;
+}
+
+void kafka_producer_destroy(struct kafka_producer **producer_p) {
+    struct kafka_producer *producer = *producer_p;
+    if (producer == NULL) return;
+    *producer_p = NULL;
+    for (unsigned i = 0; i < producer->topic_count; i++)
+        rd_kafka_topic_destroy(producer->topics[i]);
+    rd_kafka_purge(producer->link.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    kafka_link_close(&producer->link);
+    free(producer);
+}
+
+int kafka_producer_fd(const struct kafka_producer *producer) {
+    return producer->link.fd;
+}
+
+void kafka_producer_serve(struct kafka_producer *producer) {
+    kafka_link_quiet(&producer->link);
+    while (rd_kafka_poll(producer->link.rk, 0) > 0) continue;
+}
+
+bool kafka_producer_broken(struct kafka_producer *producer, const char **ret_why) {
+    return kafka_link_broken(&producer->link, ret_why);
+}
+
+bool kafka_producer_answers(const struct kafka_producer *producer) {
+    return producer->answers;
+}
+
+static rd_kafka_topic_t *topic_of(struct kafka_producer *producer, const char *name) {
+    for (unsigned i = 0; i < producer->topic_count; i++) {
+        if (strcmp(rd_kafka_topic_name(producer->topics[i]), name) == 0) return producer->topics[i];
+    }
+    require(producer->topic_count < TOPICS_MAX);
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->link.rk, name, NULL);
+    if (topic != NULL) producer->topics[producer->topic_count++] = topic;
+    return topic;
+}
+
+/* Ask for the topic to be made. What comes of it is seen in the metadata: it may be there already,
+ * we may not be allowed to, and the mock cluster does not know the request. */
+static void topic_make(struct kafka_producer *producer, const char *name, unsigned partitions,
+                       unsigned timeout_ms) {
+    char error[256];
+    rd_kafka_NewTopic_t *topic =
+        rd_kafka_NewTopic_new(name, (int)partitions, -1, error, sizeof error);
+    if (topic == NULL) return;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(producer->link.rk);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(producer->link.rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_AdminOptions_set_request_timeout(options, (int)timeout_ms, error, sizeof error);
+    rd_kafka_CreateTopics(producer->link.rk, &topic, 1, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, (int)timeout_ms);
+    if (event != NULL) rd_kafka_event_destroy(event);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy(topic);
+}
+
+int kafka_producer_topic(struct kafka_producer *producer, const char *name, unsigned partitions,
+                         unsigned timeout_ms, char *error, size_t error_size) {
+    uint64_t until_ms = clock_now_ms() + timeout_ms;
+    topic_make(producer, name, partitions, timeout_ms);
+    rd_kafka_topic_t *topic = topic_of(producer, name);
+    int count = -1;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    while (topic != NULL && count < 0) {
+        uint64_t now = clock_now_ms();
+        if (now >= until_ms) break;
+        const struct rd_kafka_metadata *metadata;
+        code = rd_kafka_metadata(producer->link.rk, 0, topic, &metadata, (int)(until_ms - now));
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) break;
+        if (metadata->topic_cnt == 1) {
+            code = metadata->topics[0].err;
+            if (code == RD_KAFKA_RESP_ERR_NO_ERROR) count = metadata->topics[0].partition_cnt;
+        }
+        rd_kafka_metadata_destroy(metadata);
+        /* A new topic is known a moment after it was made. */
+        if (count < 0) poll(NULL, 0, 50);
+    }
+    if (count > 0 && count <= KAFKA_PARTITIONS_MAX) {
+        producer->answers = true;
+        return count;
+    }
+    snprintf(error, error_size, "topic %s: %s", name,
+             count > 0 ? "too many partitions" : rd_kafka_err2str(code));
+    return -1;
+}
+
+int64_t kafka_producer_end(struct kafka_producer *producer, const char *topic, int32_t partition,
+                           unsigned timeout_ms) {
+    int64_t low, high;
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(producer->link.rk, topic, partition,
+                                                                &low, &high, (int)timeout_ms);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? high : -1;
+}
+
+int kafka_producer_send(struct kafka_producer *producer, const char *topic,
+                        const struct kafka_record *record, const struct kafka_header *headers,
+                        unsigned header_count, uint64_t tag) {
+    rd_kafka_topic_t *rkt = topic_of(producer, topic);
+    if (rkt == NULL || producer->link.why != NULL) return -1;
+    rd_kafka_headers_t *all = NULL;
+    if (record->native != NULL &&
+        rd_kafka_message_headers(record->native, &all) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        all = rd_kafka_headers_copy(all);
+    } else {
+        all = rd_kafka_headers_new(header_count);
+    }
+    for (unsigned i = 0; i < header_count; i++) {
+        rd_kafka_header_add(all, headers[i].name, -1, headers[i].value, -1);
+    }
+    rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = rkt},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_KEY,
+         .u.mem = {.ptr = (void *)(uintptr_t)record->key, .size = record->key_size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE,
+         .u.mem = {.ptr = (void *)(uintptr_t)record->value, .size = record->value_size}},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = all},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)tag},
+    };
+    rd_kafka_error_t *error =
+        rd_kafka_produceva(producer->link.rk, parts, sizeof parts / sizeof parts[0]);
+    if (error == NULL) return 0;
+    rd_kafka_error_destroy(error);
+    rd_kafka_headers_destroy(all);
+    return -1;
+}
