@@ -18,12 +18,14 @@ struct http_request;
  * http_stream_begin(), now or later. */
 typedef void http_handler_fn(void *arg, struct http_request *request);
 
-/* Called when a request ends before it was answered (the client went away), or a stream ends. After
- * that the request must not be used. */
+/* Called when a request ends before it was answered, or a stream ends before http_stream_end():
+ * the client went away. A client that closes its sending side only is taken to have gone, too.
+ * After that the request must not be used. */
 typedef void http_gone_fn(void *arg, struct http_request *request);
 
-/* `listen` is "host:port" (port 0: any free one). NULL, and a sentence in `error`, if the address
- * cannot be had. */
+/* `listen` is "host:port" (port 0: any free one; "[::1]:80" for IPv6). NULL, and a sentence in
+ * `error`, if the address cannot be had. The loop must not run any more once the server has been
+ * destroyed; `gone` is not called for the requests that destroying ends. */
 struct http_server *http_server_new(struct loop *loop, const char *listen, unsigned connections_max,
                                     size_t body_max, http_handler_fn *handler, http_gone_fn *gone,
                                     void *arg, char *error, size_t error_size);
@@ -42,10 +44,12 @@ void http_set_context(struct http_request *request,
                       void *context); /* one pointer of the handler's */
 void *http_context(const struct http_request *request);
 
-/* Add a header to the answer; before http_reply(). */
+/* Add a header to the answer, at most HTTP_HEADERS_MAX; before http_reply(). */
+enum { HTTP_HEADERS_MAX = 16 };
 void http_add_header(struct http_request *request, const char *name, const char *value);
 
-/* Answer. `body` is copied. After this the request must not be used. */
+/* Answer. `body` is copied; `content_type` NULL: none is told. After this the request must not be
+ * used. */
 void http_reply(struct http_request *request, unsigned status, const char *content_type,
                 const void *body, size_t size);
 
@@ -55,6 +59,9 @@ void http_stream_begin(struct http_request *request);
 /* Append to the stream; copied. False if the reader is too slow (its buffer of 256 KiB is full):
  * end the stream. */
 bool http_stream_write(struct http_request *request, const void *data, size_t size);
+
+/* No more will be written. What is buffered is still sent. After this the request must not be
+ * used. */
 void http_stream_end(struct http_request *request);
 
 #endif
