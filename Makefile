@@ -6,6 +6,7 @@
 # make install  into $(DESTDIR)$(PREFIX)
 #
 # MODE=debug|release|asan (default release). Objects of each mode live apart; the binaries of the last build in build/.
+# V=1 shows the whole commands.
 
 MODE ?= release
 PREFIX ?= /usr/local
@@ -32,6 +33,10 @@ LINK_asan := -fsanitize=address,undefined
 CFLAGS += -std=c11 -D_GNU_SOURCE -I. -I$(OBJ) -DTICKETLAB_VERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) $(FLAGS_$(MODE)) -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(LINK_$(MODE))
 
+V ?= 0
+QUIET = $(if $(filter 1,$(V)),,@)
+SAY = @echo
+
 # ---- what is built of what --------------------------------------------------------------------
 
 # A folder under actors/ is a binary: its main.c, and its other files, which tests link too.
@@ -57,7 +62,8 @@ object = $(patsubst %.c,$(OBJ)/%.o,$(1))
 define binary_rule
 $(OBJ)/bin/$(1): $(call object,$(2)) $(LIB)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(PKG_LIBS) -lpthread -lm
+	$$(SAY) "link    $(1)"
+	$$(QUIET)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(PKG_LIBS) -lpthread -lm
 endef
 $(foreach a,$(ACTORS),$(eval $(call binary_rule,$(a),actors/$(a)/main.c)))
 $(foreach t,$(TOOLS),$(eval $(call binary_rule,$(t),$(wildcard tools/$(t)/*.c))))
@@ -66,11 +72,12 @@ $(eval $(call binary_rule,broker,broker/main.c))
 $(LIB): $(call object,$(LIB_SOURCES))
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(QUIET)$(AR) rcs $@ $^
 
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(PKG_CFLAGS) -c -o $@ $<
+	$(SAY) "cc      $<"
+	$(QUIET)$(CC) $(CFLAGS) $(PKG_CFLAGS) -c -o $@ $<
 
 # Redis scripts and static pages are linked into the binaries: text files become C arrays.
 EMBEDDED := $(sort $(wildcard schemas/redis/*.lua))
@@ -87,7 +94,7 @@ unit: $(UNIT_TESTS:%=$(OBJ)/tests/%)
 
 $(OBJ)/tests/%: $(OBJ)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
+	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
 
 .PHONY: system test check pages
 system: all
