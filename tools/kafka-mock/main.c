@@ -47,7 +47,12 @@ int main(int argc, char **argv) {
     struct shell *shell = shell_new(&options, &config);
 
     char error[256];
-    rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), error, sizeof error);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    /* A handle without bootstrap servers is worth a warning elsewhere; here it is only the
+     * cluster's carrier. */
+    if (rd_kafka_conf_set(conf, "log_level", "4", error, sizeof error) != RD_KAFKA_CONF_OK)
+        fail("librdkafka", error);
+    rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof error);
     if (handle == NULL) fail("librdkafka", error);
     int brokers = (int)config.kafka_mock_brokers;
     rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(handle, brokers);
