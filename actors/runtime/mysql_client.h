@@ -15,7 +15,7 @@ struct mysql_client;
 
 /* Outcome of a call: 0, or the server's or client's error number (for example 1213 deadlock, 2013
  * lost connection). */
-typedef unsigned mysql_error;
+typedef unsigned mysql_status;
 
 /* One row: `count` columns, NUL-terminated, NULL for SQL NULL. Return false to read no further. */
 typedef bool mysql_row_fn(void *arg, unsigned count, const char *const *columns,
@@ -27,14 +27,14 @@ void mysql_client_destroy(struct mysql_client **client);
 
 /* Connect, or connect anew. READ COMMITTED, utf8mb4, time zone UTC, no auto-reconnect, timeouts of
  * the configuration. */
-mysql_error mysql_client_connect(struct mysql_client *client);
+mysql_status mysql_client_connect(struct mysql_client *client);
 bool mysql_client_connected(const struct mysql_client *client);
 void mysql_client_disconnect(struct mysql_client *client);
 
 /* Run one or several statements (separated by ;) in one round trip. Rows of all results go to `row`
  * (may be NULL). The first error ends it: what follows was not run, and an open transaction is
  * still open (ROLLBACK is the caller's). */
-mysql_error mysql_client_run(struct mysql_client *client, const char *sql, size_t size,
+mysql_status mysql_client_run(struct mysql_client *client, const char *sql, size_t size,
                              mysql_row_fn *row, void *arg);
 
 /* Number of connection, as the server's KILL takes it. */
@@ -44,10 +44,10 @@ uint64_t mysql_client_connection_id(const struct mysql_client *client);
 const char *mysql_client_error(const struct mysql_client *client);
 
 /* True for errors after which the outcome is unknown: the connection was lost. */
-bool mysql_error_is_lost(mysql_error error);
+bool mysql_error_is_lost(mysql_status error);
 
 /* True for errors after which the same transaction may simply be run again: 1213, 1205, 1020. */
-bool mysql_error_is_retry(mysql_error error);
+bool mysql_error_is_retry(mysql_status error);
 
 /* Append a quoted and escaped string to a buffer; returns the new length, or 0 if it does not fit.
  */
