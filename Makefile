@@ -86,6 +86,12 @@ $(OBJ)/embedded_scripts.inc: $(EMBEDDED) tools/embed
 	tools/embed $(EMBEDDED) >$@
 $(OBJ)/actors/runtime/redis_client.o: $(OBJ)/embedded_scripts.inc
 
+MIGRATIONS := $(sort $(wildcard schemas/sql/*.sql))
+$(OBJ)/embedded_sql.inc: $(MIGRATIONS) tools/embed
+	@mkdir -p $(@D)
+	@tools/embed $(MIGRATIONS) >$@
+$(OBJ)/actors/persister/migrate.o: $(OBJ)/embedded_sql.inc
+
 # ---- tests ------------------------------------------------------------------------------------
 
 .PHONY: unit
