@@ -292,9 +292,31 @@ def test_a_frame_of_many_messages_gets_as_many_answers(client):
     assert answered == set(ids)
 
 
+def slot_of(performance, seat, block_seats):
+    """xxh64, seed 0, of performance and block as two little-endian 32-bit integers, modulo 1024."""
+    p1, p2, p3, p4, p5 = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63,
+                          0x27D4EB2F165667C5)
+    mask = (1 << 64) - 1
+
+    def rotate(value, by):
+        return (value << by | value >> (64 - by)) & mask
+
+    lane = performance | (seat - 1) // block_seats << 32
+    value = (p5 + 8) ^ rotate(lane * p2 & mask, 31) * p1 & mask
+    value = (rotate(value, 27) * p1 + p4) & mask
+    value = (value ^ value >> 33) * p2 & mask
+    value = (value ^ value >> 29) * p3 & mask
+    return (value ^ value >> 32) % 1024
+
+
 def test_the_arbiters_are_reached_without_the_broker(client):
-    """The shard map names endpoints, and a seat's slot can be computed by anybody who has xxh64 at hand."""
     _, shard_map = client.ask(SHARD_MAP_GET, 0, 0)
     assert shard_map["shards"] >= 1 and len(shard_map["owners"]) == shard_map["shards"]
+    user, seat = new_user(), new_seat()
+    owner = shard_map["owners"][slot_of(PERFORMANCE, seat, shard_map["block_seats"]) % shard_map["shards"]]
     endpoints = shard_map["endpoints"].split()
-    assert all(owner < len(endpoints) or owner == 0xFFFFFFFF for owner in shard_map["owners"])
+    assert owner < len(endpoints), "the seat's arbiter has no endpoint for clients"
+    arbiter = Client(endpoints[owner])
+    held = expect(arbiter.hold(user, [seat], client.enter_and_wait(user)), "RESERVATION", state=HELD)
+    arbiter.close()
+    expect(client.ask(RESERVATION_GET, held["reservation_id"], user), "RESERVATION", state=HELD)
