@@ -31,7 +31,6 @@ struct desk {
     struct loop *loop;
     const struct config *config;
     char group[128];
-    char instance[192];
     uint8_t mask;
     struct services *services;
     struct dead_letters *dead_letters;
@@ -209,8 +208,9 @@ static void say(struct desk *desk, const char *sentence) {
 
 static void open_consumer(struct desk *desk) {
     char error[256];
-    desk->consumer = kafka_consumer_new(desk->config, desk->group, desk->instance, on_assigned,
-                                        desk, error, sizeof error);
+    const char *instance = desk->config->notifier_balanced ? desk->config->process_name : NULL;
+    desk->consumer = kafka_consumer_new(desk->config, desk->group, instance, on_assigned, desk,
+                                        error, sizeof error);
     if (desk->consumer == NULL) {
         say(desk, error);
         return;
@@ -271,7 +271,6 @@ struct desk *desk_new(struct loop *loop, const struct config *config, const char
     desk->rules = (struct slot_rules){.tries_max = (uint32_t)config->notifier_tries,
                                       .backoff_ms = config->notifier_backoff_ms};
     snprintf(desk->group, sizeof desk->group, "%s", group);
-    snprintf(desk->instance, sizeof desk->instance, "%s", config->process_name);
     for (unsigned i = 0; i < SERVICE_COUNT; i++) {
         if ((mask & 1u << i) == 0) continue;
         desk->seen[i] = calloc(1, sizeof *desk->seen[i]);

@@ -97,9 +97,10 @@ struct kafka_consumer;
  * else's). */
 typedef void kafka_assigned_fn(void *arg, int32_t partition, bool ours);
 
-/* A member of `group` that reads kafka.topic from the group's committed offset, at first from the
- * beginning. `instance` (unique in the group) takes its partitions up again at once after a
- * restart. */
+/* Reads kafka.topic for `group`, from the group's committed offset, at first from the beginning.
+ * With an `instance` (unique in the group) as a member among others, which takes its partitions up
+ * again at once after a restart; without one (NULL) it takes all partitions, and must be the
+ * group's only one. */
 struct kafka_consumer *kafka_consumer_new(const struct config *config, const char *group,
                                           const char *instance, kafka_assigned_fn *assigned,
                                           void *arg, char *error, size_t error_size);

@@ -16,6 +16,8 @@
 enum {
     COMMIT_AGAIN_MS = 200, /* after a commit that was refused */
     SESSION_MS = 10000,    /* a member silent for so long has left */
+    TOPIC_MS = 100,        /* for a broker to say which partitions there are */
+    TOPIC_AGAIN_MS = 500,
 };
 
 struct kafka_consumer {
@@ -23,6 +25,8 @@ struct kafka_consumer {
     kafka_assigned_fn *assigned;
     void *arg;
     char topic[128];
+    rd_kafka_topic_t *alone; /* the topic whose partitions are all to be taken; NULL: a member */
+    uint64_t topic_at_ms;
     bool joined;
     bool dirty;      /* offsets are stored that no commit has carried yet */
     bool committing; /* a commit is under way */
@@ -55,6 +59,7 @@ static void consumer_take_away(struct kafka_consumer *consumer, int32_t partitio
         consumer->partitions[partition] == NULL)
         return;
     consumer->assigned(consumer->arg, partition, false);
+    kafka_link_wake_no_more(consumer->partitions[partition]);
     rd_kafka_queue_destroy(consumer->partitions[partition]);
     consumer->partitions[partition] = NULL;
 }
@@ -93,7 +98,6 @@ struct kafka_consumer *kafka_consumer_new(const struct config *config, const cha
     snprintf(session, sizeof session, "%d", SESSION_MS);
     const struct kafka_setting settings[] = {
         {"group.id", group},
-        {"group.instance.id", instance},
         {"session.timeout.ms", session},
         {"heartbeat.interval.ms", "1000"},
         {"partition.assignment.strategy", "cooperative-sticky"},
@@ -103,6 +107,7 @@ struct kafka_consumer *kafka_consumer_new(const struct config *config, const cha
         {"fetch.error.backoff.ms", "100"},
         {"queued.min.messages", "256"},
         {"queued.max.messages.kbytes", "1024"},
+        {instance == NULL ? NULL : "group.instance.id", instance},
         {NULL, NULL},
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -117,6 +122,11 @@ struct kafka_consumer *kafka_consumer_new(const struct config *config, const cha
     rd_kafka_poll_set_consumer(consumer->link.rk);
     consumer->queue = rd_kafka_queue_get_consumer(consumer->link.rk);
     kafka_link_wake_by(&consumer->link, consumer->queue);
+    if (instance == NULL) {
+        consumer->alone = rd_kafka_topic_new(consumer->link.rk, consumer->topic, NULL);
+        require(consumer->alone != NULL);
+        return consumer;
+    }
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, consumer->topic, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(consumer->link.rk, topics);
@@ -132,6 +142,8 @@ void kafka_consumer_destroy(struct kafka_consumer **consumer_p) {
     if (consumer == NULL) return;
     *consumer_p = NULL;
     for (int32_t p = 0; p < KAFKA_PARTITIONS_MAX; p++) consumer_take_away(consumer, p);
+    if (consumer->alone != NULL) rd_kafka_topic_destroy(consumer->alone);
+    kafka_link_wake_no_more(consumer->queue);
     rd_kafka_queue_destroy(consumer->queue);
     kafka_link_close(&consumer->link);
     free(consumer);
@@ -163,8 +175,35 @@ static void consumer_start_commit(struct kafka_consumer *consumer) {
     consumer->committing = code == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+/* Without a group that would tell: ask which partitions there are, and take them all. */
+static void take_all(struct kafka_consumer *consumer) {
+    const struct rd_kafka_metadata *metadata;
+    uint64_t now = clock_now_ms();
+    if (now < consumer->topic_at_ms) return;
+    consumer->topic_at_ms = now + TOPIC_AGAIN_MS;
+    if (rd_kafka_metadata(consumer->link.rk, 0, consumer->alone, &metadata, TOPIC_MS) !=
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return;
+    }
+    int count = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
+    rd_kafka_metadata_destroy(metadata);
+    if (count == 0) return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+    for (int32_t p = 0; p < count; p++) {
+        consumer_give(consumer, p);
+        rd_kafka_topic_partition_list_add(list, consumer->topic, p);
+    }
+    if (rd_kafka_assign(consumer->link.rk, list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        consumer->link.why = "its assignment failed";
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    consumer->joined = true;
+    consumer->link.down_since_ms = 0;
+}
+
 void kafka_consumer_serve(struct kafka_consumer *consumer) {
     kafka_link_quiet(&consumer->link);
+    if (consumer->alone != NULL && !consumer->joined) take_all(consumer);
     rd_kafka_message_t *message;
     while ((message = rd_kafka_consumer_poll(consumer->link.rk, 0)) != NULL) {
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {

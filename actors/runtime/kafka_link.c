@@ -7,14 +7,17 @@
 #include "actors/runtime/require.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     LOOK_MS = 500,  /* how often the brokers' file is looked at */
     PROBE_MS = 500, /* how long a silent broker may take to answer */
+    CLOSE_MS = 50,  /* how long closing is waited for; most end within that */
 };
 
 int kafka_bootstrap(const char *brokers, char out[KAFKA_BROKERS_SIZE]) {
@@ -40,6 +43,10 @@ void kafka_link_quiet(struct kafka_link *link) {
 void kafka_link_wake_by(struct kafka_link *link, rd_kafka_queue_t *queue) {
     static const uint64_t one = 1;
     rd_kafka_queue_io_event_enable(queue, link->fd, &one, sizeof one);
+}
+
+void kafka_link_wake_no_more(rd_kafka_queue_t *queue) {
+    rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
 }
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text) {
@@ -132,11 +139,25 @@ failed:
     return -1;
 }
 
+static void *destroy(void *rk) {
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
 void kafka_link_close(struct kafka_link *link) {
-    if (link->rk != NULL) rd_kafka_destroy_flags(link->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (link->fd >= 0) close(link->fd);
-    link->rk = NULL;
     link->fd = -1;
+    if (link->rk == NULL) return;
+    /* With a dead broker this takes as long as a request may: nobody waits for that. */
+    pthread_t thread;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += CLOSE_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    require(pthread_create(&thread, NULL, destroy, link->rk) == 0);
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0) pthread_detach(thread);
+    link->rk = NULL;
 }
 
 void kafka_record_release(struct kafka_record *record) {

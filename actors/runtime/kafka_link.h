@@ -27,10 +27,16 @@ struct kafka_setting {
 int kafka_link_open(struct kafka_link *link, const struct config *config, rd_kafka_type_t type,
                     rd_kafka_conf_t *conf, const struct kafka_setting *settings, char *error,
                     size_t error_size);
+
+/* Ends in the background if it does not end at once. */
 void kafka_link_close(struct kafka_link *link);
 
 /* The queue makes the descriptor readable whenever something comes into it. */
 void kafka_link_wake_by(struct kafka_link *link, rd_kafka_queue_t *queue);
+
+/* Before the queue is let go: the descriptor is closed, and its number used again, before
+ * librdkafka has ended. */
+void kafka_link_wake_no_more(rd_kafka_queue_t *queue);
 
 /* Read what made the descriptor readable; before the queues are served, so that nothing is missed.
  */

@@ -88,6 +88,9 @@ void kafka_producer_destroy(struct kafka_producer **producer_p) {
     *producer_p = NULL;
     for (unsigned i = 0; i < producer->topic_count; i++)
         rd_kafka_topic_destroy(producer->topics[i]);
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(producer->link.rk);
+    kafka_link_wake_no_more(queue);
+    rd_kafka_queue_destroy(queue);
     rd_kafka_purge(producer->link.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     kafka_link_close(&producer->link);
     free(producer);
