@@ -38,6 +38,7 @@ static const char help[] =
     "options\n"
     "  --dir DIR            the engine's directory (default build/run)\n"
     "  --transport http|zmq API v1, or the engine's own protocol (default http)\n"
+    "  --http URL           the gateway to call, if it is not the directory's\n"
     "  --users N            default 1000; crowd 300; storm 200\n"
     "  --seats N            seats 1 to N (default: all; crowd 45; storm 4)\n"
     "  --performance N      default: the one that API v1 sells\n"
@@ -114,6 +115,7 @@ static bool number32(const char *name, const char *text, uint32_t min, uint32_t 
 enum option_code {
     OPTION_SCENARIO = 256,
     OPTION_DIR,
+    OPTION_HTTP,
     OPTION_USERS,
     OPTION_SEATS,
     OPTION_SPEED,
@@ -132,6 +134,7 @@ enum option_code {
 static const struct option long_options[] = {
     {"scenario", required_argument, NULL, OPTION_SCENARIO},
     {"dir", required_argument, NULL, OPTION_DIR},
+    {"http", required_argument, NULL, OPTION_HTTP},
     {"users", required_argument, NULL, OPTION_USERS},
     {"seats", required_argument, NULL, OPTION_SEATS},
     {"speed", required_argument, NULL, OPTION_SPEED},
@@ -156,6 +159,7 @@ static int take_word(struct load_options *options, int option, const char *value
         options->scenario = value;
         return EXIT_OK;
     case OPTION_DIR: options->directory = value; return EXIT_OK;
+    case OPTION_HTTP: options->http = value; return EXIT_OK;
     case OPTION_JSON: options->json_file = value; return EXIT_OK;
     case OPTION_NO_VERIFY: options->verify = false; return EXIT_OK;
     case OPTION_TRANSPORT:
@@ -306,9 +310,12 @@ int load_command(int argc, char **argv) {
     if (target == NULL || load_target_read(options.directory, target, error, sizeof error) != 0) {
         fprintf(stderr, "ticketctl load: no engine in %s: %s\n", options.directory, error);
         status = EXIT_COULD_NOT_RUN;
+    } else if (options.http != NULL && strlen(options.http) >= sizeof target->http) {
+        status = wrong("--http is too long", options.http);
     } else if (strcmp(options.scenario, "storm") == 0) {
         status = load_storm(&options, target);
     } else {
+        if (options.http != NULL) snprintf(target->http, sizeof target->http, "%s", options.http);
         status = play(&options, target);
     }
     free(target);

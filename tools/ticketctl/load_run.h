@@ -25,6 +25,7 @@ enum { LOAD_USERS_MAX = 100000, LOAD_STATUS_MAX = 600, LOAD_CALLS = 5, LOAD_ANSW
 struct load_options {
     const char *scenario;
     const char *directory;
+    const char *http;      /* base URL; NULL: the directory's gateway */
     const char *json_file; /* NULL: none */
     bool json;             /* the result as JSON on standard output, no table */
     bool over_zmq;
