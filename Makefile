@@ -85,6 +85,10 @@ $(OBJ)/embedded_scripts.inc: $(EMBEDDED) tools/embed
 	@mkdir -p $(@D)
 	tools/embed $(EMBEDDED) >$@
 $(OBJ)/actors/runtime/redis_client.o: $(OBJ)/embedded_scripts.inc
+$(OBJ)/embedded_documents.inc: schemas/http/openapi.yaml tools/embed
+	@mkdir -p $(@D)
+	@tools/embed schemas/http/openapi.yaml >$@
+$(OBJ)/actors/gateway/pages.o: $(OBJ)/embedded_documents.inc
 
 MIGRATIONS := $(sort $(wildcard schemas/sql/*.sql))
 $(OBJ)/embedded_sql.inc: $(MIGRATIONS) tools/embed

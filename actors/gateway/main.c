@@ -68,10 +68,9 @@ static void make(struct gateway *g, const struct config *config) {
     if (g->people == NULL || g->keys == NULL || g->pages == NULL || g->streams == NULL) {
         fail("not enough memory");
     }
-    g->server = http_server_new(loop, config->gateway_listen,
-                                (unsigned)config->gateway_connections_max,
-                                config->gateway_body_max, on_request, on_gone, g, error,
-                                sizeof error);
+    g->server =
+        http_server_new(loop, config->gateway_listen, (unsigned)config->gateway_connections_max,
+                        config->gateway_body_max, on_request, on_gone, g, error, sizeof error);
     if (g->server == NULL) fail(error);
     loop_deadline(loop, asks_deadline_of, asks_due_of, g);
     watch_init(g, loop);

@@ -76,9 +76,8 @@ static char *event_text(const struct performance *p, uint64_t since, uint64_t un
 
 static void begin(struct stream *stream, const struct performance *p, const char *since_text) {
     uint64_t since = p->published;
-    bool is_known = since_text == NULL ||
-                    (match_number(since_text, INT64_MAX, &since) &&
-                     seats_knows(&stream->streams->gateway->seats, p, since));
+    bool is_known = since_text == NULL || (match_number(since_text, INT64_MAX, &since) &&
+                                           seats_knows(&stream->streams->gateway->seats, p, since));
     char *text = event_text(p, since, p->published, "ready");
     if (!is_known) {
         free(text);
