@@ -64,7 +64,8 @@ uint32_t room_admit(struct admission *self, struct room *room, uint32_t limit) {
 }
 
 void room_reserve(struct admission *self, struct room *room) {
-    uint32_t block = (uint32_t)self->config->admission_waiting_max;
+    /* A restart skips two blocks at most: little of the window of LINE_WINDOWS * waiting_max. */
+    uint32_t block = (uint32_t)self->config->admission_waiting_max / 8;
     if (block > NUMBERS_BLOCK) block = NUMBERS_BLOCK;
     uint64_t given = room->line.next - 1;
     if (room->number_asked >= given + block || self->ledger.count == CHANGES_MAX) return;
@@ -118,11 +119,8 @@ static void release(struct admission *self, uint32_t index, struct effects *effe
 }
 
 void grant_expire(struct admission *self, uint32_t index, struct effects *effects) {
-    struct grant *grant = &self->grants.items[index];
-    struct room *room = &self->rooms[grant->room];
     grants_forget_expiry(&self->grants, index);
-    if (is_place_of_user(room, grant, index)) table_remove(&room->places, grant->user_id);
-    if (grant->pins > 0) return; /* change_apply() releases it */
+    if (self->grants.items[index].pins > 0) return; /* change_apply() releases it */
     metric_add(METRIC_ADMISSION_EXPIRED, 1);
     release(self, index, effects);
 }
@@ -138,6 +136,17 @@ void grants_expire(struct admission *self, struct effects *effects) {
 
 /* ---- commit --------------------------------------------------------------------------------- */
 
+/* Committed after its time was over: the user, who was never told, is the first to wait again. */
+static void wait_again(struct admission *self, uint32_t index, struct effects *effects) {
+    struct grant grant = self->grants.items[index];
+    struct room *room = &self->rooms[grant.room];
+    bool was_place = is_place_of_user(room, &grant, index);
+    release(self, index, effects);
+    if (!was_place || !line_put_back(&room->line, grant.ticket, grant.user_id)) return;
+    table_put(&room->places, grant.user_id, line_slot(&room->line, grant.ticket));
+    show_waiting(self, room, grant.ticket, grant.user_id, true, effects);
+}
+
 static void apply_granted(struct admission *self, uint32_t index, struct effects *effects) {
     struct grant *grant = &self->grants.items[index];
     struct room *room = &self->rooms[grant->room];
@@ -152,7 +161,7 @@ static void apply_granted(struct admission *self, uint32_t index, struct effects
     if (grant->ending) return;
     if (grant->heap == GRANT_NONE) {
         metric_add(METRIC_ADMISSION_EXPIRED, 1);
-        release(self, index, effects);
+        wait_again(self, index, effects);
     } else {
         show_active(self, room, grant, true, effects);
     }

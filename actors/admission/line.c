@@ -103,14 +103,13 @@ static void place(struct line *line, uint64_t number, uint64_t user_id) {
     line->count += 1;
 }
 
-void line_clear(struct line *line, uint64_t base, uint64_t next) {
-    require(base <= next);
+void line_clear(struct line *line, uint64_t next) {
     uint64_t end = line->next < line->base + line->window ? line->next : line->base + line->window;
     for (uint64_t number = line->base; number < end; number++) {
         line_spend(line, number);
         line->users[line_slot(line, number)] = UNSEEN;
     }
-    line->base = base;
+    line->base = next > line->window ? next - line->window : 1;
     line->next = next;
 }
 

@@ -30,9 +30,9 @@ size_t line_size(uint32_t waiting_max);
 /* `memory`: line_size() zeroed bytes, aligned for 64-bit integers. The first number is 1. */
 void line_init(struct line *line, void *memory, uint32_t waiting_max);
 
-/* Empty the line: numbers below `base` are over, those from there to `next` (>= base) may be
- * restored, new ones are given from `next` on. */
-void line_clear(struct line *line, uint64_t base, uint64_t next);
+/* Empty the line: new numbers are given from `next` on; those of the window below it may be
+ * restored. */
+void line_clear(struct line *line, uint64_t next);
 
 /* Give the next number to a user (1 to INT64_MAX) who has none. Returns it, or 0 if the line is
  * full. */

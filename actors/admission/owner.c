@@ -191,8 +191,9 @@ static void finish_load(struct admission *self, bool sole_successor) {
         room->number_asked = room->number_high;
         if (sole_successor && room->kept) continue;
         uint64_t high = room->number_high > room->serving ? room->number_high : room->serving;
-        line_clear(&room->line, room->serving + 1, high + 1);
+        line_clear(&room->line, high + 1);
         table_clear(&room->places);
+        room->served = room->serving;
         room->kept = false;
     }
     for (uint32_t i = 0; i < self->grants.used; i++) settle_grant(self, i);
@@ -217,7 +218,7 @@ static void open_rooms(struct admission *self, struct effects *effects) {
 static void restore_next(struct admission *self, struct effects *effects) {
     while (self->restore_room < self->room_count) {
         const struct room *room = &self->rooms[self->restore_room];
-        if (room->known && !room->kept) {
+        if (room->known && !room->kept && room->number_high > 0) {
             self->restore_at_ms = self->now_ms + self->config->cluster_silence_ms;
             effects_add(effects, EFFECT_RESTORE)->restore.performance_id = room->performance_id;
             return;
@@ -264,6 +265,7 @@ static void claimed(struct admission *self, const struct message_claimed *body,
     self->phase = PHASE_RESTORING;
     self->restore_room = 0;
     self->restore_heard_ms = self->now_ms;
+    if (self->lease_silent_since_ms != 0) self->restore_heard_ms = self->lease_silent_since_ms;
     restore_next(self, effects);
 }
 

@@ -94,7 +94,8 @@ static uint32_t place_of(struct admission *self, const struct room *room, uint64
     uint32_t value = table_get(&room->places, user_id);
     if (value == TABLE_NONE || (value & PLACE_IS_GRANT) == 0) return value;
     uint32_t index = value & ~PLACE_IS_GRANT;
-    if (self->grants.items[index].expires_at_ms > self->wall_ms) return value;
+    const struct grant *grant = &self->grants.items[index];
+    if (grant->expires_at_ms > self->wall_ms || !grant->committed) return value;
     grant_expire(self, index, effects);
     return TABLE_NONE;
 }
@@ -137,7 +138,7 @@ static void enter(struct admission *self, const struct request *request, struct 
     }
     if (place_of(self, room, body->user_id, effects) == TABLE_NONE) {
         uint64_t number = 0;
-        if (token.expires_at_ms > self->wall_ms &&
+        if (token.expires_at_ms > self->wall_ms && token.number > room->served &&
             line_restore(&room->line, token.number, body->user_id)) {
             number = token.number;
         } else if (room->line.next <= room->number_high) {
@@ -250,8 +251,8 @@ static void sync_passes(struct admission *self, const struct request *request,
     const struct message_pass_sync *body = &request->message->pass_sync;
     const struct ended *ended = &self->ended;
     uint64_t number = body->incarnation == self->epoch ? body->number : 0;
-    if (number + 1 < ended->first) number = ended->first - 1;
     if (number > ended->last) number = ended->last;
+    if (number < ended->first - 1) number = ended->first - 1;
     for (unsigned i = 0; i < SYNC_STEP_MAX && number < ended->last; i++) {
         const struct ended_pass *pass = ended_at(ended, ++number);
         if (pass->expires_at_ms <= self->wall_ms) continue;

@@ -32,6 +32,7 @@ struct room {
     uint64_t number_high;     /* numbers up to this may be given: committed */
     uint64_t number_asked;    /* the same, decided */
     uint64_t serving;         /* the highest number admitted */
+    uint64_t served;          /* the same when the line was begun: older tickets restore nothing */
     uint64_t grant_high;      /* the last grant decided */
     uint64_t grant_committed; /* the last grant committed; those between are on their way */
     uint64_t entered;         /* tickets given */

@@ -24,12 +24,12 @@ enum {
     WORLD_GRANTS = 65536,
     WORLD_EVENTS = 8192,
     WORLD_USERS = 65536,
-    WORLD_SAID = 65536,
+    WORLD_SAID = 8192,
 };
 
 struct world_grant {
     uint32_t performance_id;
-    uint64_t grant, user_id, number, expires_at_ms;
+    uint64_t grant, user_id, number, expires_at_ms, at_ms;
     bool ended;
 };
 
@@ -70,6 +70,8 @@ struct world {
     uint32_t events_first, events_count;
     struct message *said;
     uint32_t said_count;
+
+    void (*after_step)(struct world *w); /* judges what it sees; may be NULL */
 };
 
 static inline void *world_alloc(size_t count, size_t size) {
@@ -173,7 +175,7 @@ static inline void store_apply(struct world *w, const struct message_grant_chang
         assert_true(w->grant_count < WORLD_GRANTS);
         assert_int_equal(c->grant, w->grant_high[c->performance_id] + 1);
         w->grants[w->grant_count++] = (struct world_grant){
-            c->performance_id, c->grant, c->user_id, c->number, c->expires_at_ms, false};
+            c->performance_id, c->grant, c->user_id, c->number, c->expires_at_ms, c->at_ms, false};
         w->grant_high[c->performance_id] = c->grant;
         if (c->number > w->serving[c->performance_id]) w->serving[c->performance_id] = c->number;
     } else {
@@ -331,6 +333,7 @@ static inline void world_step(struct world *w, struct event *event) {
     admission_actor.step(w->core, event, w->effects);
     assert_true(w->effects->count <= EFFECTS_MAX);
     for (uint32_t i = 0; i < w->effects->count; i++) world_perform(w, &w->effects->items[i]);
+    if (w->after_step != NULL) w->after_step(w);
 }
 
 /* Let the core hear all that is on its way, and what follows from it now. */

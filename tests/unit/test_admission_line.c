@@ -69,19 +69,24 @@ static void test_head_holds_the_window(void **state) {
 
 static void test_restore(void **state) {
     (void)state;
-    line_clear(&line, 11, 21); /* 1 to 10 are over, 11 to 20 may come back */
-    assert_int_equal(line_append(&line, 100), 21);
-    assert_false(line_restore(&line, 10, 5)); /* over */
-    assert_false(line_restore(&line, 22, 5)); /* never given */
-    assert_false(line_restore(&line, 21, 5)); /* somebody's */
-    assert_true(line_restore(&line, 20, 5));
-    assert_true(line_restore(&line, 12, 6));
-    assert_int_equal(line_first(&line), 12);
-    assert_int_equal(line_rank(&line, 21), 3);
-    line_spend(&line, 12);
-    assert_false(line_restore(&line, 12, 6)); /* spent */
-    assert_true(line_put_back(&line, 12, 6));
-    assert_int_equal(line_first(&line), 12);
+    line_clear(&line, 1001); /* 745 to 1000 may come back */
+    assert_int_equal(line_append(&line, 100), 1001);
+    assert_false(line_restore(&line, 744, 5));  /* over */
+    assert_false(line_restore(&line, 1002, 5)); /* never given */
+    assert_false(line_restore(&line, 1001, 5)); /* somebody's */
+    assert_true(line_restore(&line, 1000, 5));
+    assert_true(line_restore(&line, 900, 6));
+    assert_int_equal(line_first(&line), 900);
+    assert_int_equal(line_rank(&line, 1001), 3);
+    line_spend(&line, 900);
+    assert_false(line_restore(&line, 900, 6)); /* spent */
+    assert_true(line_put_back(&line, 900, 6));
+    assert_int_equal(line_first(&line), 900);
+    line_check(&line);
+    line_clear(&line, 5);
+    assert_int_equal(line.count, 0);
+    assert_true(line_restore(&line, 4, 5));
+    assert_int_equal(line_append(&line, 6), 5);
     line_check(&line);
 }
 
