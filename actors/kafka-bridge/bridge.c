@@ -24,7 +24,7 @@ enum {
     READ_MAX = 256,     /* rows of one lane in one turn */
     AGAIN_MS = 200,     /* before everything is opened again */
     TOPIC_MS = 2000,    /* for the topic to be there */
-    END_MS = 1000,      /* for a partition to say where it ends */
+    ENDS_MS = 1000,     /* for the topic to say where it ends */
     LAST_SAVE_MS = 500, /* at the end, for reports of what is in flight */
     SEQ_BITS = 48,      /* of a tag: shard << SEQ_BITS | seq */
 };
@@ -45,7 +45,6 @@ struct bridge {
     uint64_t applied[SHARDS_MAX];
     struct ends ends;
     int partitions;
-    int32_t looked_at;   /* the partition whose end was compared last */
     bool moved;          /* a cursor is ahead of what is saved */
     bool lost;           /* the topic ends before what was delivered */
     bool full;           /* the producer takes no more for now */
@@ -138,6 +137,17 @@ static bool start_over(struct bridge *bridge) {
     return true;
 }
 
+/* Compare where the topic ends with what is remembered. False if it does not say. */
+static bool look_at_the_ends(struct bridge *bridge, bool *ret_lost) {
+    static int64_t ends[KAFKA_PARTITIONS_MAX];
+    if (kafka_producer_ends(bridge->producer, bridge->config->kafka_topic, bridge->partitions, ends,
+                            ENDS_MS) != 0) {
+        return false;
+    }
+    if (!ends_compare(&bridge->ends, ends, (uint32_t)bridge->partitions)) *ret_lost = true;
+    return true;
+}
+
 static bool open_kafka(struct bridge *bridge) {
     const struct config *config = bridge->config;
     char error[256];
@@ -150,12 +160,9 @@ static bool open_kafka(struct bridge *bridge) {
                                  TOPIC_MS, error, sizeof error);
         if (bridge->partitions < 0) return trouble(bridge, "kafka", error);
     }
-    bool lost = !ends_cover(&bridge->ends, (uint32_t)bridge->partitions);
-    for (int32_t p = 0; p < bridge->partitions && !lost; p++) {
-        int64_t end = kafka_producer_end(bridge->producer, config->kafka_topic, p, END_MS);
-        if (end < 0) return trouble(bridge, "kafka", "a partition does not say where it ends");
-        lost = !ends_compare(&bridge->ends, p, end);
-    }
+    bool lost = false;
+    if (!look_at_the_ends(bridge, &lost))
+        return trouble(bridge, "kafka", "the topic does not say where it ends");
     if (!lost) return true;
     if (!start_over(bridge)) return false;
     memset(&bridge->ends, 0, sizeof bridge->ends);
@@ -185,19 +192,12 @@ static bool woken(struct bridge *bridge) {
     return false;
 }
 
-/* Look at one partition after the other: a topic may be lost while there is nothing to send. */
-static void look_at_an_end(struct bridge *bridge) {
-    bridge->looked_at = (bridge->looked_at + 1) % bridge->partitions;
-    int64_t end = kafka_producer_end(bridge->producer, bridge->config->kafka_topic,
-                                     bridge->looked_at, END_MS);
-    if (end >= 0 && !ends_compare(&bridge->ends, bridge->looked_at, end)) bridge->lost = true;
-}
-
 static bool look_at_the_outbox(struct bridge *bridge) {
     uint64_t now = clock_now_ms();
     bool due = now >= bridge->look_at_ms;
     if (!woken(bridge) && !due) return true;
-    if (due) look_at_an_end(bridge);
+    /* The topic may be lost while there is nothing to send. */
+    if (due) look_at_the_ends(bridge, &bridge->lost);
     bridge->look_at_ms = now + bridge->config->kafka_poll_ms;
     if (outbox_applied(bridge->outbox, bridge->applied, bridge->shards) != 0) {
         return trouble(bridge, "mysql", outbox_error(bridge->outbox));

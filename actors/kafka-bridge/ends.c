@@ -14,14 +14,10 @@ bool ends_delivered(struct ends *ends, int32_t partition, int64_t offset) {
     return true;
 }
 
-bool ends_compare(const struct ends *ends, int32_t partition, int64_t end) {
-    require(partition >= 0 && partition < ENDS_MAX);
-    return end >= ends->end[partition];
-}
-
-bool ends_cover(const struct ends *ends, uint32_t count) {
-    for (uint32_t i = count; i < ENDS_MAX; i++) {
-        if (ends->end[i] != 0) return false;
+bool ends_compare(const struct ends *ends, const int64_t *now, uint32_t count) {
+    require(count <= ENDS_MAX);
+    for (uint32_t i = 0; i < ENDS_MAX; i++) {
+        if ((i < count ? now[i] : 0) < ends->end[i]) return false;
     }
     return true;
 }

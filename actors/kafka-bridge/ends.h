@@ -21,11 +21,9 @@ struct ends {
  * the log was lost. */
 bool ends_delivered(struct ends *ends, int32_t partition, int64_t offset);
 
-/* The partition ends at `end` now. False if that is before the remembered end: the log was lost. */
-bool ends_compare(const struct ends *ends, int32_t partition, int64_t end);
-
-/* The partitions behind `count` are no more. False if one of them had an end. */
-bool ends_cover(const struct ends *ends, uint32_t count);
+/* The topic's `count` partitions end there now. False if one ends before the remembered end, or is
+ * no more: the log was lost. */
+bool ends_compare(const struct ends *ends, const int64_t *now, uint32_t count);
 
 /* Take over what is higher in `text`. False if it is not such a text (what was read before the
  * fault is taken). */

@@ -79,10 +79,10 @@ bool kafka_producer_answers(const struct kafka_producer *producer);
 int kafka_producer_topic(struct kafka_producer *producer, const char *topic, unsigned partitions,
                          unsigned timeout_ms, char *error, size_t error_size);
 
-/* The offset that the partition's next event will have. Waits up to `timeout_ms`. -1 if nobody
- * answers. */
-int64_t kafka_producer_end(struct kafka_producer *producer, const char *topic, int32_t partition,
-                           unsigned timeout_ms);
+/* The offset that the next event of each of the topic's first `count` partitions will have. Waits
+ * up to `timeout_ms`. -1 if a partition does not say. */
+int kafka_producer_ends(struct kafka_producer *producer, const char *topic, int32_t count,
+                        int64_t *ret_ends, unsigned timeout_ms);
 
 /* Send one event (copied). The headers of record->native come first, then the given ones. Returns 0
  * and later reports `tag`; or -1 if the queue is full or the producer broken. */

@@ -123,10 +123,27 @@ static rd_kafka_topic_t *topic_of(struct kafka_producer *producer, const char *n
     return topic;
 }
 
-/* Ask for the topic to be made. What comes of it is seen in the metadata: it may be there already,
- * we may not be allowed to, and the mock cluster does not know the request. */
+/* How many partitions the topic has; 0: there is no such topic; -1 and a code: nobody says. All
+ * topics are asked for, because asking for one by its name makes it, in some clusters, with
+ * partitions not ours. */
+static int partitions_of(struct kafka_producer *producer, const char *name, int timeout_ms,
+                         rd_kafka_resp_err_t *ret_code) {
+    const struct rd_kafka_metadata *metadata;
+    *ret_code = rd_kafka_metadata(producer->link.rk, 1, NULL, &metadata, timeout_ms);
+    if (*ret_code != RD_KAFKA_RESP_ERR_NO_ERROR) return -1;
+    int count = 0;
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *topic = &metadata->topics[i];
+        if (strcmp(topic->topic, name) != 0) continue;
+        if (topic->err == RD_KAFKA_RESP_ERR_NO_ERROR) count = topic->partition_cnt;
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return count;
+}
+
+/* Ask for the topic to be made. What comes of it is seen in the metadata. */
 static void topic_make(struct kafka_producer *producer, const char *name, unsigned partitions,
-                       unsigned timeout_ms) {
+                       int timeout_ms) {
     char error[256];
     rd_kafka_NewTopic_t *topic =
         rd_kafka_NewTopic_new(name, (int)partitions, -1, error, sizeof error);
@@ -134,9 +151,9 @@ static void topic_make(struct kafka_producer *producer, const char *name, unsign
     rd_kafka_queue_t *queue = rd_kafka_queue_new(producer->link.rk);
     rd_kafka_AdminOptions_t *options =
         rd_kafka_AdminOptions_new(producer->link.rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
-    rd_kafka_AdminOptions_set_request_timeout(options, (int)timeout_ms, error, sizeof error);
+    rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, error, sizeof error);
     rd_kafka_CreateTopics(producer->link.rk, &topic, 1, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, (int)timeout_ms);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms);
     if (event != NULL) rd_kafka_event_destroy(event);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
@@ -145,40 +162,47 @@ static void topic_make(struct kafka_producer *producer, const char *name, unsign
 
 int kafka_producer_topic(struct kafka_producer *producer, const char *name, unsigned partitions,
                          unsigned timeout_ms, char *error, size_t error_size) {
-    uint64_t until_ms = clock_now_ms() + timeout_ms;
-    topic_make(producer, name, partitions, timeout_ms);
-    rd_kafka_topic_t *topic = topic_of(producer, name);
-    int count = -1;
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    while (topic != NULL && count < 0) {
-        uint64_t now = clock_now_ms();
-        if (now >= until_ms) break;
-        const struct rd_kafka_metadata *metadata;
-        code = rd_kafka_metadata(producer->link.rk, 0, topic, &metadata, (int)(until_ms - now));
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) break;
-        if (metadata->topic_cnt == 1) {
-            code = metadata->topics[0].err;
-            if (code == RD_KAFKA_RESP_ERR_NO_ERROR) count = metadata->topics[0].partition_cnt;
-        }
-        rd_kafka_metadata_destroy(metadata);
-        /* A new topic is known a moment after it was made. */
-        if (count < 0) poll(NULL, 0, 50);
+    uint64_t now = clock_now_ms();
+    const uint64_t until_ms = now + timeout_ms;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    bool asked = false;
+    int count = 0;
+    for (; count == 0 && now < until_ms; now = clock_now_ms()) {
+        count = partitions_of(producer, name, (int)(until_ms - now), &code);
+        if (count != 0) break;
+        if (!asked) topic_make(producer, name, partitions, (int)(until_ms - now));
+        asked = true;
+        poll(NULL, 0, 20); /* a new topic is known a moment after it was made */
     }
     if (count > 0 && count <= KAFKA_PARTITIONS_MAX) {
+        topic_of(producer, name); /* else the first event waits for the topic's metadata */
         producer->answers = true;
         return count;
     }
-    snprintf(error, error_size, "topic %s: %s", name,
-             count > 0 ? "too many partitions" : rd_kafka_err2str(code));
+    const char *why = count > 0   ? "too many partitions"
+                      : count < 0 ? rd_kafka_err2str(code)
+                                  : "it is not there and cannot be made";
+    snprintf(error, error_size, "topic %s: %s", name, why);
     return -1;
 }
 
-int64_t kafka_producer_end(struct kafka_producer *producer, const char *topic, int32_t partition,
-                           unsigned timeout_ms) {
-    int64_t low, high;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(producer->link.rk, topic, partition,
-                                                                &low, &high, (int)timeout_ms);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? high : -1;
+int kafka_producer_ends(struct kafka_producer *producer, const char *topic, int32_t count,
+                        int64_t *ret_ends, unsigned timeout_ms) {
+    /* Not rd_kafka_query_watermark_offsets(): with a dead broker that waits long past its timeout.
+     */
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+    for (int32_t p = 0; p < count; p++) {
+        rd_kafka_topic_partition_list_add(list, topic, p)->offset = RD_KAFKA_OFFSET_END;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(producer->link.rk, list, (int)timeout_ms);
+    bool all = code == RD_KAFKA_RESP_ERR_NO_ERROR && list->cnt == count;
+    for (int32_t p = 0; p < count && all; p++) {
+        const rd_kafka_topic_partition_t *row = &list->elems[p];
+        all = row->err == RD_KAFKA_RESP_ERR_NO_ERROR && row->offset >= 0 && row->partition == p;
+        ret_ends[p] = row->offset;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return all ? 0 : -1;
 }
 
 int kafka_producer_send(struct kafka_producer *producer, const char *topic,

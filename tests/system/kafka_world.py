@@ -49,7 +49,10 @@ class World:
     def close(self):
         for name in list(self.processes):
             self.stop(name, signal.SIGKILL)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if os.environ.get("KEEP_ENGINE_DIR"):
+            print("kept", self.dir)
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     def spawn(self, name, *arguments):
         log = open(self.dir / f"{name}.log", "ab")
@@ -108,17 +111,14 @@ class World:
         consumer = Consumer({"bootstrap.servers": self.brokers(), "group.id": "reader", "enable.auto.commit": False})
         try:
             partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-            found = {}
-            for number in sorted(partitions):
-                at = TopicPartition(topic, number)
-                low, high = consumer.get_watermark_offsets(at, timeout=10)
-                found[number] = []
-                consumer.assign([TopicPartition(topic, number, low)])
-                while low + len(found[number]) < high:
-                    record = consumer.poll(10)
-                    assert record is not None, f"{topic}/{number}: silence before its end {high}"
-                    assert record.error() is None, record.error()
-                    found[number].append(record)
+            ends = {n: consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=10) for n in partitions}
+            found = {number: [] for number in sorted(partitions)}
+            consumer.assign([TopicPartition(topic, n, low) for n, (low, high) in ends.items() if high > low])
+            for _ in range(sum(high - low for low, high in ends.values())):
+                record = consumer.poll(10)
+                assert record is not None, f"{topic}: silence before its end {ends}"
+                assert record.error() is None, record.error()
+                found[record.partition()].append(record)
             return found
         finally:
             consumer.close()
