@@ -10,6 +10,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -227,6 +228,31 @@ def murmur2(data):
         h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
     h = (h ^ h >> 13) * m & mask
     return h ^ h >> 15
+
+
+def event_schema():
+    return json.loads((ROOT / "schemas" / "events" / "reservation-event.json").read_text())
+
+
+def schema_faults(event, schema):
+    """What of an event is not as its schema says; the words of JSON Schema that the schema uses, no others."""
+    types = {"integer": int, "string": str, "null": type(None)}
+    faults = [f"{name} is missing" for name in schema["required"] if name not in event]
+    for name, value in event.items():
+        rule = schema["properties"].get(name)
+        if rule is None:
+            faults.append(f"{name} is unknown")
+            continue
+        allowed = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+        if not any(type(value) is types[kind] for kind in allowed):
+            faults.append(f"{name} is {value!r}")
+        elif isinstance(value, int) and not rule.get("minimum", value) <= value <= rule.get("maximum", value):
+            faults.append(f"{name} is {value}")
+        elif isinstance(value, str) and not re.search(rule.get("pattern", ""), value):
+            faults.append(f"{name} is {value}")
+        elif value not in rule.get("enum", [value]):
+            faults.append(f"{name} is {value}")
+    return faults
 
 
 # ---- servers of mail and SMS ---------------------------------------------------------------

@@ -6,11 +6,12 @@ The rows of seat_log are written by the test itself, as a batch of the persister
 import collections
 import json
 import random
+import re
 import signal
 import time
 
 import pytest
-from conftest import wait_until
+from conftest import ROOT, wait_until
 from kafka_world import (
     DEAD_LETTERS,
     PARTITIONS,
@@ -18,15 +19,15 @@ from kafka_world import (
     MailHandler,
     SmsHandler,
     World,
+    event_schema,
     metric,
     murmur2,
+    schema_faults,
     serve,
 )
 
 HOLD, CONFIRM, EXPIRE, CAPTURED = 1, 5, 4, 13
-EVENT_TYPES = {HOLD: "SEAT_HELD", CONFIRM: "RESERVATION_SUCCESS", EXPIRE: "RESERVATION_FAILED",
-               CAPTURED: "PAYMENT_CAPTURED"}
-SEAT_STATES = {HOLD: (1, "HELD"), CONFIRM: (4, "CONFIRMED"), EXPIRE: (0, "FREE"), CAPTURED: (4, "CONFIRMED")}
+SEAT_STATES = {HOLD: 1, CONFIRM: 4, EXPIRE: 0, CAPTURED: 4}
 GROUPS = ["ticket-reservation-mail", "ticket-reservation-sms", "ticket-reservation-statistics"]
 
 
@@ -50,7 +51,7 @@ class Log:
             version = self.version[seat]
         self.rows.append({
             "shard": shard, "seq": self.seq[shard], "epoch": 1, "change": change, "performance_id": 1,
-            "seat_id": seat, "version": version, "state": SEAT_STATES[change][0], "reservation_id": 7_000 + seat,
+            "seat_id": seat, "version": version, "state": SEAT_STATES[change], "reservation_id": 7_000 + seat,
             "reservation_state": 1, "user_id": user, "amount": 50_000, "payment_state": 0, "held_until_ms": 0,
             "at_ms": 1_717_171_717_123, "request_id": b"\0" * 16, "body_hash": 0, "leader": 1,
         })
@@ -125,6 +126,15 @@ def assert_complete_and_in_order(log, found):
         assert not missing, f"shard {shard} lost {sorted(missing)[:10]}"
 
 
+def test_the_schema_names_what_the_tables_have():
+    states = (ROOT / "schemas" / "states.def").read_text()
+    properties = event_schema()["properties"]
+    changes = re.findall(r'^(?:PAYMENT_)?CHANGE\(\d+, (\w+),.*?"(\w+)"', states, re.M)
+    assert properties["change"]["enum"] == [name for name, _ in changes]
+    assert set(properties["eventType"]["enum"]) == {event for _, event in changes}
+    assert properties["state"]["enum"] == re.findall(r"^SEAT_STATE\(\d+, (\w+)", states, re.M)
+
+
 def test_every_row_becomes_one_event_where_java_would_put_it(world):
     log = Log(world)
     for seat in range(1, 101):
@@ -148,6 +158,7 @@ def test_every_row_becomes_one_event_where_java_would_put_it(world):
         assert headers["ce_type"] == event["eventType"]
         assert headers["ce_specversion"] == "1.0" and headers["ce_time"] == event["occurredAt"]
         assert headers["ce_source"] == f"/ticketlab/shards/{event['shard']}"
+        assert schema_faults(event, event_schema()) == []
     sold = next(e for e in map(lambda r: json.loads(r.value()), records)
                 if e["seatId"] == 17 and e["change"] == "CONFIRM")
     assert sold == {
