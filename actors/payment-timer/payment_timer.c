@@ -217,11 +217,7 @@ static void line_up_due(struct payment_timer *self) {
         struct intent *intent = intents_first_waiting(&self->intents);
         if (intent == NULL || intent->call_at_ms > self->now_ms) return;
         intents_stop_waiting(&self->intents, intent);
-        if (silent(self, intent)) {
-            intents_forget(&self->intents, intent);
-        } else {
-            intents_line_up(&self->intents, intent);
-        }
+        intents_line_up(&self->intents, intent);
     }
 }
 
@@ -229,8 +225,8 @@ static bool can_call(const struct payment_timer *self) {
     return self->intents.ready_count > 0 && self->intents.calling < self->config->payment_calls_max;
 }
 
-/* Who waited in the line until its arbiter fell silent is not called for: that is how a line that
- * is too long gets shorter. */
+/* Whose arbiter has fallen silent is not called for but forgotten: that is also how a line that is
+ * too long gets shorter. */
 static void call_ready(struct payment_timer *self, struct effects *effects) {
     for (unsigned i = 0; i < EFFECTS_STEP_MAX - 1 && can_call(self); i++) {
         struct intent *intent = intents_next_ready(&self->intents);

@@ -18,12 +18,12 @@
  *
  * A payment that has been told is forgotten; so is one whose arbiter has been silent for
  * SILENCE_DRIVES times drive_again_ms: it is gone, or got what it wanted, and whoever owns the
- * shard next drives again. Both is judged when a call ends or is due, so never while one is under
- * way.
+ * shard next drives again. Silence is judged when the next call would begin, so never while one is
+ * under way.
  *
  * No usable answer is never a failure: the same want is tried again after a pause that doubles up
  * to PAUSE_POLLS_MAX times poll_ms, drives do not shorten it, and UNKNOWN is told, once for each
- * drive at most. To CAPTURE and CANCEL "no such payment" is no usable answer either: a gateway
+ * drive at most. To any call but QUERY "no such payment" is no usable answer either: a gateway
  * must remember a cancel that came first, so that a late authorise is refused.
  *
  * Invariants: one call for a payment at a time, payment.calls_max in all, payment.intents_max

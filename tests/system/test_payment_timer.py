@@ -414,6 +414,17 @@ def test_what_cannot_be_used_is_never_taken_for_an_answer(world):
         gateway.close()
 
 
+def test_an_amount_that_json_cannot_tell_is_not_sent(world):
+    world.start_psp(psp__success_percent=100)
+    world.start_timer()
+    arbiter, reservation = world.arbiter, new_reservation()
+    arbiter.drive(reservation, AUTHORISED, amount=1 << 63)
+    assert arbiter.next_result(reservation) == (UNKNOWN, 0)
+    assert world.psp.ledger()["payments"] == 0
+    arbiter.drive(reservation, AUTHORISED, amount=1000)
+    assert arbiter.next_result(reservation) == (AUTHORISED, 1000)
+
+
 def test_what_does_not_fit_is_refused(world):
     world.start_psp(psp__success_percent=100, psp__delay_ms=60000)
     world.start_timer(payment__intents_max=64)
