@@ -96,6 +96,12 @@ $(OBJ)/embedded_sql.inc: $(MIGRATIONS) tools/embed
 	@tools/embed $(MIGRATIONS) >$@
 $(OBJ)/actors/persister/migrate.o: $(OBJ)/embedded_sql.inc
 
+TEMPLATES := $(sort $(wildcard docs/reference/*.md.in))
+$(OBJ)/embedded_pages.inc: $(TEMPLATES) tools/embed
+	@mkdir -p $(@D)
+	@tools/embed $(TEMPLATES) >$@
+$(OBJ)/tools/pages/main.o: $(OBJ)/embedded_pages.inc
+
 # ---- tests ------------------------------------------------------------------------------------
 
 .PHONY: unit
