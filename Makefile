@@ -112,7 +112,7 @@ $(OBJ)/tests/%: $(OBJ)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
 
-.PHONY: system test check pages
+.PHONY: system test check pages golden
 system: all
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/system
 
@@ -128,6 +128,10 @@ PAGES ?= docs/reference
 pages: $(BUILD)/pages
 	@mkdir -p $(PAGES)
 	@$(BUILD)/pages $(PAGES)
+
+# A golden vector for each message that has none.
+golden: $(OBJ)/tests/test_golden
+	@$< --write schemas/golden
 
 # ---- running ----------------------------------------------------------------------------------
 
