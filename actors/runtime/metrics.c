@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 enum kind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM };
 
@@ -97,14 +98,22 @@ static void put_histogram(struct text *t, const char *name, const struct histogr
         (unsigned long long)cumulative);
 }
 
-size_t metrics_write(uint8_t role, char *out, size_t capacity) {
+/* The end "_count" is a histogram's own: a gauge that has to keep such a name is told as untyped,
+ * which reads the same. */
+static const char *type_of(const struct metric_row *row) {
     static const char *const kind_names[] = {"counter", "gauge", "histogram"};
+    static const char reserved[] = "_count";
+    size_t length = strlen(row->name), end = sizeof reserved - 1;
+    bool is_reserved = length > end && strcmp(row->name + length - end, reserved) == 0;
+    return row->kind == KIND_GAUGE && is_reserved ? "untyped" : kind_names[row->kind];
+}
+
+size_t metrics_write(uint8_t role, char *out, size_t capacity) {
     struct text t = {.out = out, .capacity = capacity};
     for (unsigned i = 0; i < METRIC_COUNT; i++) {
         const struct metric_row *row = &rows[i];
         if (row->role != role && row->role != ROLE_ANY) continue;
-        put(&t, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name,
-            kind_names[row->kind]);
+        put(&t, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name, type_of(row));
         if (row->kind == KIND_HISTOGRAM) {
             put_histogram(&t, row->name, &histograms[i]);
         } else {

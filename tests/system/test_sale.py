@@ -69,7 +69,7 @@ def test_a_taken_port_is_a_clear_error(engine):
 def test_a_client_of_plain_shell_sells_all(engine):
     with engine(payment_ms=500) as status:
         done = subprocess.run(
-            [str(ROOT / "tests/system/v1_client.sh"), status["endpoints"]["http"], "1000", "100", "100", "1"],
+            [str(ROOT / "tests/system/v1_client.sh"), status["endpoints"]["http"], "1000", "100", "100", "1", "1", "10"],
             capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         ticketctl("verify", "--dir", status["dir"])
