@@ -1,5 +1,6 @@
 #include "actors/payment-timer/psp_port.h"
 
+#include "actors/runtime/clock.h"
 #include "actors/runtime/config.h"
 #include "actors/runtime/http_client.h"
 #include "actors/runtime/log.h"
@@ -11,7 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { URL_SIZE = 512, WHY_SIZE = 64, STATUS_CONFLICT = 409, STATUS_NOT_FOUND = 404 };
+enum {
+    URL_SIZE = 512,
+    WHY_SIZE = 64,
+    NOTE_GAP_MS = 1000, /* between two lines of the log */
+    STATUS_CONFLICT = 409,
+    STATUS_NOT_FOUND = 404,
+};
 
 /* A call under way, or one that could not be begun and waits to be answered. */
 struct call {
@@ -27,7 +34,8 @@ struct psp_port {
     struct http_client *client;
     struct call *free;
     struct call *not_begun;
-    bool out_of_order; /* the last answer was not usable; said once in the log */
+    bool out_of_order; /* what the log was told last, and when */
+    uint64_t noted_at_ms;
     struct call calls[];
 };
 
@@ -68,16 +76,20 @@ uint8_t psp_answer_read(uint64_t reservation_id, unsigned status, const char *bo
     return state;
 }
 
-/* Says once that the gateway is out of order, and once that it is back. */
+/* Tells the log that the gateway is out of order, and that it is back; a gateway that is neither
+ * does not fill it. */
 static void note(struct psp_port *port, const struct call *call, uint8_t state, const char *why) {
     bool out_of_order = state == PAYMENT_UNKNOWN;
-    if (out_of_order && !port->out_of_order) {
+    uint64_t now_ms = clock_now_ms();
+    if (out_of_order == port->out_of_order || now_ms < port->noted_at_ms + NOTE_GAP_MS) return;
+    if (out_of_order) {
         log_warning("payment gateway: no usable answer about %" PRIu64 ": %s", call->reservation_id,
                     why);
-    } else if (!out_of_order && port->out_of_order) {
+    } else {
         log_info("payment gateway: answers again");
     }
     port->out_of_order = out_of_order;
+    port->noted_at_ms = now_ms;
 }
 
 /* The place of the call is free before the core is told, so that it can begin the next one. */

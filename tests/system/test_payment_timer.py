@@ -132,7 +132,7 @@ class World:
         return port
 
     def start_timer(self, **settings):
-        """Ready means linked; that the broker knows it is what the first drive needs, and that takes a HELLO."""
+        """Ready means that the broker knows it; it must know the arbiter as well before there are results."""
         port = self.start("payment-timer", **settings)
         wait_until(lambda: answers(port, "/readyz"), what="payment-timer ready")
         while not self.arbiter.welcomed:
@@ -393,7 +393,7 @@ def test_what_cannot_be_used_is_never_taken_for_an_answer(world):
         return json.dumps({"id": str(reservation), "state": "AUTHORISED", "amount": 1000, **more}).encode()
 
     def late():
-        time.sleep(0.6)
+        time.sleep(1.5)
         return 200, body()
 
     script = [  # closing comes first: on a connection that it knows, the client itself tries once more
@@ -404,7 +404,7 @@ def test_what_cannot_be_used_is_never_taken_for_an_answer(world):
     unusable = 12
     gateway = BadGateway(*script)
     try:
-        world.start_timer(payment__url=gateway.url, payment__call_timeout_ms=300, payment__poll_ms=40)
+        world.start_timer(payment__url=gateway.url, payment__call_timeout_ms=1000, payment__poll_ms=40)
         assert world.arbiter.until_decided(reservation, AUTHORISED) == (AUTHORISED, 1000)
         calls = [(method, path) for method, path, _ in gateway.seen]
         query = ("GET", f"/payments/{reservation}")
