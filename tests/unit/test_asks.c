@@ -238,6 +238,34 @@ static void the_list_may_change_while_it_is_gone_through(void **state) {
     assert_int_equal(answers, 1); /* the first; the second was dropped */
 }
 
+static void end_owner(struct ask *ask, const struct message *reply) {
+    (void)reply;
+    answers++;
+    memset(ask, 0xff, sizeof *ask); /* whoever still looks at it falls */
+    free(ask);
+}
+
+static void an_owner_may_be_gone_after_it_was_told(void **state) {
+    (void)state;
+    for (uint8_t i = 1; i <= 3; i++) {
+        struct ask *ask = calloc(1, sizeof *ask);
+        assert_non_null(ask);
+        message_init(&ask->message, MESSAGE_PING);
+        ask->message.request_id.bytes[0] = i == 3 ? 2 : i;
+        asks_begin(&asks, ask, BEGIN_MS, TIMEOUT_MS, REPEAT_MS, end_owner);
+    }
+    assert_true(reply_done(2, BEGIN_MS)); /* two of them */
+    assert_int_equal(answers, 2);
+    struct ask *ask = calloc(1, sizeof *ask);
+    assert_non_null(ask);
+    message_init(&ask->message, MESSAGE_PING);
+    ask->message.request_id.bytes[0] = 9;
+    asks_begin(&asks, ask, BEGIN_MS, TIMEOUT_MS, REPEAT_MS, end_owner);
+    pass_to(UINT64_MAX - 1);
+    assert_int_equal(answers, 4);
+    assert_int_equal(asks.count, 0);
+}
+
 static void many_are_kept_apart(void **state) {
     (void)state;
     enum { MANY = 20000 };
@@ -275,6 +303,7 @@ int main(void) {
         CASE(what_is_dropped_is_not_told),
         CASE(what_is_not_settled_is_asked_again),
         CASE(the_list_may_change_while_it_is_gone_through),
+        CASE(an_owner_may_be_gone_after_it_was_told),
         CASE(many_are_kept_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
