@@ -159,7 +159,7 @@ static void other_request_ids_are_not_ours(void **state) {
     assert_false(seats_is_ours(&id));
     /* one that looks like ours but names a shard that is not there */
     struct request_id forged = want(0);
-    forged.bytes[8] = 200;
+    memset(forged.bytes + 8, 0x7f, 4);
     row(&forged, 1, SEAT_FREE, 0, 100);
     assert_null(seats_find(&seats, 1));
 }
@@ -234,6 +234,41 @@ static void an_old_snapshot_does_not_turn_time_back(void **state) {
     uint32_t shard;
     struct request_id id;
     while (seats_want(&seats, now_ms, &shard, &id)) assert_int_equal(shard, 1);
+}
+
+/* The feed ran ahead of the snapshot, and not from where it ends: one change is missing still. */
+static void a_snapshot_that_does_not_meet_the_feed_is_asked_again(void **state) {
+    (void)state;
+    struct request_id a = want(0);
+    (void)want(1);
+    row(&a, 1, SEAT_FREE, 0, 101);
+    changed(0, 12, 1, SEAT_PAYING, 2); /* 11 was lost */
+    snapshot(&a, 0, 10, 1);
+    assert_int_equal(seats.shards[0].ask_at_ms, now_ms + SEATS_SPACING_MS);
+}
+
+static void an_old_row_does_not_change_the_price(void **state) {
+    (void)state;
+    load();
+    changed(0, 11, 1, SEAT_HELD, 5);
+    now_ms += SEATS_REFRESH_MS;
+    struct request_id id = want(0);
+    row(&id, 1, SEAT_FREE, 4, 999);
+    assert_int_equal(seat(1)->price, 101);
+    row(&id, 1, SEAT_HELD, 5, 500);
+    assert_int_equal(seat(1)->price, 500);
+}
+
+/* As long as rows arrive, a long snapshot is not begun anew. */
+static void a_snapshot_that_comes_in_is_waited_for(void **state) {
+    (void)state;
+    struct request_id a = want(0);
+    (void)want(1);
+    now_ms += SEATS_RETRY_MS - 1;
+    row(&a, 1, SEAT_FREE, 0, 101);
+    now_ms += SEATS_RETRY_MS - 1;
+    (void)want(1);
+    assert_nothing_wanted();
 }
 
 /* Shown are seats whose price is known: the first word of a seat is a snapshot's. */
@@ -321,6 +356,9 @@ int main(void) {
         CASE(late_and_doubled_changes_change_nothing),
         CASE(a_gap_is_noticed_and_filled),
         CASE(an_old_snapshot_does_not_turn_time_back),
+        CASE(a_snapshot_that_does_not_meet_the_feed_is_asked_again),
+        CASE(an_old_row_does_not_change_the_price),
+        CASE(a_snapshot_that_comes_in_is_waited_for),
         CASE(a_seat_is_first_heard_of_by_a_snapshot),
         CASE(what_makes_no_sense_is_left_out),
         CASE(every_shard_is_refreshed),
