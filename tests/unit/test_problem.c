@@ -21,6 +21,8 @@ static void korean_is_preferred_when_it_is(void **state) {
                                          "ko;q=0.8,en;q=0.5",
                                          "en;q=0.5, ko;q=0.6",
                                          "fr, ko",
+                                         "en;q=0.9,ko;q=70955161000",
+                                         "ko;q=inf",
                                          "ko-KR,ko;q=0.9,en;q=0.8"};
     static const char *const english[] = {"",
                                           "en",
@@ -35,7 +37,9 @@ static void korean_is_preferred_when_it_is(void **state) {
                                           ",,,",
                                           ";q=1",
                                           "ko;q=",
-                                          "ko;q=x"};
+                                          "ko;q=x",
+                                          "ko;q=nan",
+                                          "ko;q=-1e99"};
     for (unsigned i = 0; i < sizeof korean / sizeof korean[0]; i++) {
         if (!problem_prefers_korean(korean[i])) fail_msg("%s", korean[i]);
     }
