@@ -48,7 +48,9 @@ static int quality(const char *range, size_t size, const char *language) {
     const char *q = memchr(range, ';', size);
     while (q != NULL && q < range + size && (*q == ';' || *q == ' ')) q++;
     if (q == NULL || strncmp(q, "q=", 2) != 0) return 1000;
-    return (int)(strtod(q + 2, NULL) * 1000);
+    double value = strtod(q + 2, NULL);
+    if (!(value > 0)) return 0; /* also what is no number */
+    return value >= 1 ? 1000 : (int)(value * 1000);
 }
 
 bool problem_prefers_korean(const char *accept_language) {
