@@ -79,6 +79,14 @@ static unsigned told_differences(void) {
     return store_differences();
 }
 
+static void test_a_clean_sale_agrees(void **state) {
+    (void)state;
+    assert_int_equal(redis_differences(), 0);
+    assert_int_equal(kafka_differences(), 0);
+    assert_int_equal(gateway_differences(), 0);
+    assert_int_equal(told_differences(), 0);
+}
+
 /* ---- Redis ---------------------------------------------------------------------------------- */
 
 static void test_what_redis_shows_wrongly_is_noticed(void **state) {
@@ -275,6 +283,7 @@ static void test_a_success_that_was_undone_needs_the_owners_word(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        CASE(test_a_clean_sale_agrees),
         CASE(test_what_redis_shows_wrongly_is_noticed),
         CASE(test_a_seat_that_changes_meanwhile_is_left_out),
         CASE(test_a_missing_event_is_noticed_wherever_it_was),
