@@ -51,7 +51,7 @@ static struct room_state *room_of(struct waiting_room *room, uint32_t performanc
 
 /* ---- the log -------------------------------------------------------------------------------- */
 
-static void check_place(struct waiting_room *room, const struct grant_row *row) {
+static void check_grant_place(struct waiting_room *room, const struct grant_row *row) {
     if (row->seq != room->seq + 1) {
         comparison_differs(room->log, "grant_log goes from row %" PRIu64 " to row %" PRIu64,
                            room->seq, row->seq);
@@ -157,7 +157,7 @@ static void ended(struct waiting_room *room, struct room_state *state,
 
 void waiting_room_log(struct waiting_room *room, const struct grant_row *row) {
     room->rows++;
-    check_place(room, row);
+    check_grant_place(room, row);
     struct room_state *state = room_of(room, row->performance_id);
     if (row->epoch != state->epoch) {
         state->epoch = row->epoch;

@@ -27,7 +27,7 @@ void told_add(struct told *told, const struct told_record *record) {
 /* ---- one user and one seat ------------------------------------------------------------------ */
 
 /* By seat, then user, then order. */
-static int compare(const void *a, const void *b) {
+static int compare_records(const void *a, const void *b) {
     const struct told_record *x = a, *y = b;
     if (x->performance_id != y->performance_id)
         return x->performance_id < y->performance_id ? -1 : 1;
@@ -102,7 +102,7 @@ static void judge(struct told *told, const struct told_record *records, uint32_t
 
 void told_end(struct told *told, const struct fresh *fresh) {
     uint32_t successes = 0, unknown = 0, buyers = 0;
-    if (told->count > 0) qsort(told->records, told->count, sizeof *told->records, compare);
+    if (told->count > 0) qsort(told->records, told->count, sizeof *told->records, compare_records);
     for (uint32_t i = 0, next; i < told->count; i = next) {
         for (next = i; next < told->count && is_same_story(&told->records[i], &told->records[next]);
              next++) {
