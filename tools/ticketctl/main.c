@@ -12,8 +12,12 @@ static const struct command {
     {"up", up_command, "start an engine of its own, with all that it needs"},
     {"down", down_command, "stop it; its data stay"},
     {"status", status_command, "its processes, whether they are ready, and its addresses"},
+    {"doctor", doctor_command, "what is missing on this machine, or wrong with the engine"},
+    {"stat", stat_command, "a line a second: waiting, active, held, sold, rates, event lag"},
+    {"performance", performance_command, "put seats on sale, list what is on sale"},
     {"load", load_command, "play a sale with real clients and compare with what is expected"},
     {"verify", verify_command, "prove that database, Redis, events and clients agree"},
+    {"completion", completion_command, "completion for a shell"},
     {"launcher", launcher_command, NULL},
     {"prepare", prepare_command, NULL},
 };
@@ -32,6 +36,7 @@ static void print_help(FILE *out) {
           "\n"
           "examples\n"
           "  ticketctl up && ticketctl load --scenario seed\n"
+          "  ticketctl stat --count 10\n"
           "  ticketctl down\n"
           "\n"
           "Exit status: 0 done; 1 could not be done, or nothing runs; 2 wrong arguments;\n"

@@ -31,15 +31,24 @@ static bool can_bind(const char *host, unsigned port) {
     return bound;
 }
 
-int settings_free_port(void) {
+/* The first of `count` free ports in a row; 0 if there are none. */
+static int free_ports(unsigned count) {
     static unsigned char used[PORT_COUNT];
     for (unsigned i = 0; i < PORT_TRIES; i++) {
-        uint32_t at = randombytes_uniform(PORT_COUNT);
-        if (used[at] != 0 || !can_bind("127.0.0.1", PORT_FIRST + at)) continue;
-        used[at] = 1;
+        uint32_t at = randombytes_uniform(PORT_COUNT - count);
+        bool good = true;
+        for (uint32_t port = at; port < at + count; port++) {
+            if (used[port] != 0 || !can_bind("127.0.0.1", PORT_FIRST + port)) good = false;
+        }
+        if (!good) continue;
+        memset(used + at, 1, count);
         return (int)(PORT_FIRST + at);
     }
     return 0;
+}
+
+int settings_free_port(void) {
+    return free_ports(1);
 }
 
 bool settings_port_free(const char *listen) {
@@ -90,12 +99,22 @@ static void make_endpoints(struct config *config, const char *directory) {
     config->arbiter_instances = 2;
 }
 
-static void make_kafka(struct config *config, const char *directory, const char *kafka) {
+/* A real broker's controller listens at the next port, and its data know that address: it keeps the
+ * one of its earlier life. */
+static void make_kafka(struct config *config, const struct config *before, const char *directory,
+                       const char *kafka) {
     if (strcmp(kafka, "mock") == 0) {
         PUT(kafka_brokers, "file:%s/kafka.brokers", directory);
         config->notifier_balanced = false;
     } else if (strcmp(kafka, "real") == 0) {
-        PUT(kafka_brokers, "127.0.0.1:%d", settings_free_port());
+        char data[ENGINE_PATH_SIZE];
+        engine_path(directory, "kafka", data);
+        bool was_real = before != NULL && access(data, F_OK) == 0 &&
+                        strncmp(before->kafka_brokers, "127.0.0.1:", 10) == 0;
+        if (was_real)
+            PUT(kafka_brokers, "%s", before->kafka_brokers);
+        else
+            PUT(kafka_brokers, "127.0.0.1:%d", free_ports(2));
     } else {
         PUT(kafka_brokers, "%s", kafka);
     }
@@ -142,7 +161,7 @@ int settings_make(struct config *ret_config, const char *directory,
         config_init(ret_config);
         make_secrets(ret_config, was_there ? before : NULL);
         make_endpoints(ret_config, directory);
-        make_kafka(ret_config, directory, options->kafka);
+        make_kafka(ret_config, was_there ? before : NULL, directory, options->kafka);
         result = config_read_environment(ret_config, error, error_size);
     }
     if (result == 0) result = take_settings(ret_config, options, error, error_size);
