@@ -74,6 +74,7 @@ static void test_an_epoch_that_falls_or_is_too_high_is_noticed(void **state) {
 static void test_illegal_changes_are_noticed(void **state) {
     w.log[7].change.change = CHANGE_EXPIRE; /* of a seat that is being paid */
     assert_true(mysql_differences(LOG) > 0);
+    assert_said("seat 1 is PAYING");
     setup(state);
     w.log[20].change.version++;
     assert_true(mysql_differences(LOG) > 0);
@@ -83,6 +84,7 @@ static void test_illegal_changes_are_noticed(void **state) {
     setup(state);
     w.log[7].change.state = SEAT_PAYING;
     assert_true(mysql_differences(LOG) > 0);
+    assert_said("leads to seat state PAYING");
     setup(state);
     w.log[8].change.seat_id = 99;
     assert_true(mysql_differences(LOG) > 0);
@@ -100,11 +102,18 @@ static void test_a_seat_sold_twice_is_noticed(void **state) {
 }
 
 static void test_a_split_reservation_is_noticed(void **state) {
-    (void)state;
     remove_log_row(8); /* the second seat's CONFIRM */
     for (int i = 8; i < w.log_count; i++) w.log[i].change.seq--;
     w.applied_seq--;
     assert_true(mysql_differences(LOG) > 0);
+    assert_said("seat 2 of performance 1 is PAYING, its reservation");
+    setup(state);
+    remove_log_row(8);
+    for (int i = 8; i < w.log_count; i++) w.log[i].change.seq--;
+    w.applied_seq--;
+    w.log[4].change.reservation_id = reservation_id(R_FAILED); /* and lost on the way */
+    assert_true(mysql_differences(LOG) > 0);
+    assert_said("has 1 of its 2 seats");
 }
 
 static void test_a_request_with_two_effects_is_noticed(void **state) {
@@ -128,6 +137,9 @@ static void test_seats_that_the_log_knows_otherwise_are_noticed(void **state) {
     setup(state);
     w.seats[4].seat_id = 6;
     assert_true(mysql_differences(CATALOGUE) > 0);
+    setup(state);
+    w.performance_seats++;
+    assert_int_equal(mysql_differences(CATALOGUE), 1);
     setup(state);
     w.seats[0].price--;
     assert_int_equal(mysql_differences(RESERVATIONS_TABLE), 1);

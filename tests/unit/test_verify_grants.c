@@ -43,8 +43,6 @@ static unsigned end_room(uint64_t serving) {
     waiting_room_end(&room, 0, 2);
     uint64_t found = 0;
     for (unsigned i = 0; i < findings.count; i++) found += findings.rows[i].differences;
-    for (unsigned i = 0; i < findings.count; i++)
-        print_message("    %s\n", findings.rows[i].examples[0]);
     waiting_room_free(&room);
     return (unsigned)found;
 }
@@ -69,11 +67,11 @@ static void test_grants_in_order_agree(void **state) {
 
 static void test_a_gap_in_grant_log_is_noticed(void **state) {
     (void)state;
-    begin_room(5);
+    begin_room(7);
     grants_in_order();
     grant_seq++;
     grant(1, GRANT_GRANTED, 4, 14, 4, 1200);
-    assert_true(end_room(4) > 0);
+    assert_int_equal(end_room(4), 1);
     begin_room(6);
     grants_in_order();
     assert_int_equal(end_room(3), 1);
@@ -93,7 +91,7 @@ static void test_what_looks_like_overtaking_and_is_none(void **state) {
     begin_room(7);
     grants_in_order();
     grant(1, GRANT_GRANTED, 4, 11, 1, 1300); /* its first grant had run out untold */
-    grant(2, GRANT_GRANTED, 5, 20, 2, 1400); /* a ticket admitted twice, for two users */
+    grant(2, GRANT_GRANTED, 5, 20, 3, 2200); /* a ticket admitted twice, for two users */
     assert_int_equal(end_room(3), 1);
     begin_room(7);
     grants_in_order();

@@ -47,6 +47,7 @@ static unsigned kafka_differences(void) {
             message.body = copy->body;
             message.body_size = strlen(copy->body);
         }
+        if (copy->time != NULL) message.headers[4].value = copy->time;
         if (copy->extra_header != NULL)
             message.headers[message.header_count++] =
                 (struct event_header){copy->extra_header, "1", 1};
@@ -143,6 +144,10 @@ static void test_a_double_with_other_content_is_noticed(void **state) {
     add_event(4);
     w.events[w.event_count - 1].extra_header = "traceparent";
     assert_int_equal(kafka_differences(), 1);
+    setup(state);
+    add_event(4);
+    w.events[w.event_count - 1].time = "1970-01-01T00:16:40.051Z";
+    assert_int_equal(kafka_differences(), 1);
 }
 
 /* Rows 10 and 11 are of seat 3: HOLD and CANCEL. */
@@ -232,6 +237,7 @@ static void test_a_payment_without_an_intent_is_noticed(void **state) {
     w.ledger[w.ledger_count++] =
         (struct money_entry){.id = reservation_id(R_HELD), .state = PAYMENT_CANCELLED};
     assert_int_equal(gateway_differences(), 1);
+    assert_said("has no intent");
 }
 
 static void test_a_capture_that_mysql_does_not_know_is_noticed(void **state) {

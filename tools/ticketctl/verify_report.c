@@ -58,7 +58,7 @@ static void print_all(const struct verification *v) {
     unsigned all, different = verification_different(v, &all);
     switch (verification_status(v)) {
     case CTL_OK: printf("verdict: everything agrees"); break;
-    case CTL_DIFFERENT: printf("verdict: DIFFERENT in %u of %u comparisons", different, all); break;
+    case CTL_DIFFERENT: printf("verdict: DIFFERENT, %u comparisons differ", different); break;
     default:
         printf("verdict: nothing differs in what could be looked at, but not all could");
         break;
