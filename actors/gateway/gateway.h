@@ -55,6 +55,7 @@ struct job {
     struct request_id id; /* of the request that has the effect */
     bool wait;            /* v2 pay: answer when it is decided */
     bool refreshed;       /* v1: the pass has been asked for anew */
+    uint8_t attempt;      /* v1: holds of this seat that were found to be over */
     bool is_gone;         /* v1: the client went away before the decision */
     uint8_t outcome;      /* v1 */
     uint64_t started_at_ns, paying_at_ns;

@@ -1,6 +1,10 @@
 /* API v1: the original's five calls, bug for bug. It takes userId on trust, so it is off unless
  * gateway.v1 is set.
  *
+ * Its clients send no idempotency key, so it makes one of what it knows: a user who asks again for
+ * the same seat while the same grant lasts, having lost the answer or the gateway, goes on with the
+ * hold and the payment that are there.
+ *
  * reserve: pass (remembered, else PLACE_GET) -> HOLD -> PAY, answered when the payment is decided
  * -> LEAVE, if the outcome ends the user's being active -> answer. A client that goes away before
  * the decision cancels: its seat is let go. */
@@ -12,8 +16,12 @@
 #include "schemas/error.h"
 
 #include <string.h>
+#include <xxhash.h>
 
-enum { UNDECIDED_AGAIN_MS = 500 };
+enum {
+    UNDECIDED_AGAIN_MS = 500,
+    ATTEMPTS_MAX = 8, /* holds of one seat under one grant that came to nothing, at most */
+};
 
 static bool is_on(struct gateway *g, struct http_request *request) {
     if (g->config->gateway_v1) return true;
@@ -217,8 +225,21 @@ static void paid(struct job *job, bool success) {
     end(job, success ? V1_SUCCESS : V1_PAYMENT_FAILED);
 }
 
+static void begin_hold(struct job *job);
+
+/* The hold that was found by the same id is over: begin another. */
+static bool is_over(const struct job *job, const struct message *reply) {
+    return reply->type == MESSAGE_ERROR && job->attempt < ATTEMPTS_MAX && !job->is_gone &&
+           (reply->error.code == ERROR_WRONG_STATE || reply->error.code == ERROR_HOLD_EXPIRED);
+}
+
 static void on_paid(struct ask *ask, const struct message *reply) {
     struct job *job = job_of_ask(ask);
+    if (is_over(job, reply)) {
+        job->attempt++;
+        begin_hold(job);
+        return;
+    }
     if (reply->type != MESSAGE_RESERVATION) {
         end(job,
             reply->type == MESSAGE_ERROR ? v1_outcome_of_error(reply->error.code) : V1_INTERNAL);
@@ -233,8 +254,18 @@ static void on_paid(struct ask *ask, const struct message *reply) {
     }
 }
 
+/* The same words give the same id, in any gateway. */
+static void stable_request_id(const uint64_t *words, size_t size, struct request_id *ret_id) {
+    XXH128_canonical_t hash;
+    XXH128_canonicalFromHash(&hash, XXH3_128bits(words, size));
+    memcpy(ret_id->bytes, hash.digest, sizeof ret_id->bytes);
+    ret_id->bytes[0] |= 0x80; /* as every request id of the gateway */
+}
+
 static void pay(struct job *job) {
+    const uint64_t words[] = {MESSAGE_PAY, job->user_id, job->reservation_id};
     struct message *message = job_message(job, MESSAGE_PAY, job->reservation_id);
+    stable_request_id(words, sizeof words, &message->request_id);
     message->pay.user_id = job->user_id;
     message->pay.wait = 1;
     job->paying_at_ns = clock_now_ns();
@@ -265,8 +296,11 @@ static void on_held(struct ask *ask, const struct message *reply) {
 }
 
 static void hold(struct job *job, const uint8_t *pass, uint32_t pass_size, uint64_t grant) {
+    const uint64_t words[] = {MESSAGE_HOLD, job->performance_id, job->user_id,
+                              grant,        job->seats[0],       job->attempt};
     struct message *message =
         job_message(job, MESSAGE_HOLD, seat_key(job->performance_id, job->seats[0]));
+    stable_request_id(words, sizeof words, &message->request_id);
     message->hold.user_id = job->user_id;
     message->hold.seats_count = 1;
     message->hold.seats[0] = job->seats[0];
@@ -298,6 +332,16 @@ static void ask_place(struct job *job) {
     job_ask(job, patience_ms(job), on_place_known);
 }
 
+static void begin_hold(struct job *job) {
+    const struct person *person =
+        people_find(job->gateway->people, job->performance_id, job->user_id);
+    if (person != NULL && person->pass_size > 0 && person->pass_until_ms > clock_now_ms()) {
+        hold(job, person->pass, person->pass_size, person->grant);
+    } else {
+        ask_place(job);
+    }
+}
+
 /* The client went away. What it holds is let go; what was not begun is not begun. */
 static void reserve_gone(struct holder *holder) {
     struct job *job = job_of_holder(holder);
@@ -314,12 +358,7 @@ void v1_reserve(struct gateway *g, struct http_request *request, const uint64_t 
     struct job *job = seat_job(g, request, reserve_gone);
     if (job == NULL) return;
     metric_add(METRIC_GATEWAY_RESERVATIONS, 1);
-    const struct person *person = people_find(g->people, job->performance_id, job->user_id);
-    if (person != NULL && person->pass_size > 0 && person->pass_until_ms > clock_now_ms()) {
-        hold(job, person->pass, person->pass_size, person->grant);
-    } else {
-        ask_place(job);
-    }
+    begin_hold(job);
 }
 
 /* ---- cancel --------------------------------------------------------------------------------- */
