@@ -2,10 +2,11 @@
 # make demo     install what is missing, build, and play the sale: 1,000 users, 100 seats
 # make up|down  start the engine under build/run, stop it
 # make test     every test
+# make fuzz     every fuzzer for SECONDS=60
 # make check    format, lint, generated pages equal to their tables, include fences
 # make install  into $(DESTDIR)$(PREFIX)
 #
-# MODE=debug|release|asan (default release). Objects of each mode live apart; the binaries of the last build in build/.
+# MODE=debug|release|asan|fuzz (default release). Objects of each mode live apart; the binaries of the last build in build/.
 # V=1 shows the whole commands.
 
 MODE ?= release
@@ -29,9 +30,18 @@ FLAGS_debug := -O0 -g3
 FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
 FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LINK_asan := -fsanitize=address,undefined
+FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LINK_fuzz := -fsanitize=fuzzer,address,undefined
 
 CFLAGS += -std=c11 -D_GNU_SOURCE -I. -I$(OBJ) -DTICKETLAB_VERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) $(FLAGS_$(MODE)) -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(LINK_$(MODE))
+
+# Fuzzers are built by clang, whose libFuzzer they are; what to warn of is decided with gcc.
+ifeq ($(MODE),fuzz)
+CC := clang
+WARNINGS := -w
+HARDENING := -fPIE
+endif
 
 V ?= 0
 QUIET = $(if $(filter 1,$(V)),,@)
@@ -49,6 +59,7 @@ LIB_SOURCES := $(wildcard schemas/*.c actors/runtime/*.c) $(filter-out broker/ma
 LIB_SOURCES := $(sort $(LIB_SOURCES))
 LIB := $(OBJ)/libticketlab.a
 
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 
 .PHONY: all
@@ -112,6 +123,18 @@ $(OBJ)/tests/%: $(OBJ)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
 
+# Each fuzz target for so many seconds; what it finds is a failure.
+SECONDS ?= 60
+.PHONY: fuzz fuzzers
+fuzz:
+	@$(MAKE) -s -j2 MODE=fuzz fuzzers
+	@tests/run-fuzz $(SECONDS) $(FUZZERS:%=$(BUILD)/fuzz/fuzzers/%)
+
+fuzzers: $(FUZZERS:%=$(OBJ)/fuzzers/%)
+$(OBJ)/fuzzers/%: $(OBJ)/tests/fuzz/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lpthread -lm
+
 .PHONY: system test check pages golden
 system: all
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/system
@@ -155,11 +178,11 @@ deps:
 LIBEXEC = $(DESTDIR)$(PREFIX)/libexec/ticketlab
 install: all
 	install -d $(LIBEXEC) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ticketlab
-	install -m 755 $(BINARIES:%=$(BUILD)/%) $(LIBEXEC)
+	install -m 755 $(patsubst %,$(BUILD)/%,$(filter-out pages,$(BINARIES))) $(LIBEXEC)
 	ln -sf ../libexec/ticketlab/ticketctl $(DESTDIR)$(PREFIX)/bin/ticketctl
 	cp -r schemas/sql compose/production.cfg $(DESTDIR)$(PREFIX)/share/ticketlab/
 
 clean:
-	rm -rf $(BUILD)/release $(BUILD)/debug $(BUILD)/asan $(BINARIES:%=$(BUILD)/%)
+	rm -rf $(BUILD)/release $(BUILD)/debug $(BUILD)/asan $(BUILD)/fuzz $(BINARIES:%=$(BUILD)/%)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

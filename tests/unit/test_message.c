@@ -303,6 +303,30 @@ static void an_error_has_its_title(void **state) {
     }
 }
 
+/* Clients compute slots, too: these were made by another implementation of xxh64. */
+static void slots_are_what_others_compute(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t performance, seat, block_seats, slot;
+    } known[] = {{1, 1, 32, 405},     {1, 33, 32, 572},         {2, 1, 32, 432},
+                 {7, 50000, 10, 547}, {4294967295U, 1, 1, 795}, {1, 4294967295U, 1, 873},
+                 {3, 1024, 1024, 65}, {3, 1025, 1024, 502}};
+    for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++) {
+        uint32_t slot = seat_slot(known[i].performance, known[i].seat, known[i].block_seats);
+        assert_int_equal(slot, known[i].slot);
+        assert_int_equal(reservation_id_slot(reservation_id_make(slot, 1)), slot);
+        assert_int_equal(reservation_id_slot(reservation_id_make(slot, UINT64_MAX)), slot);
+    }
+    static const uint64_t no_ids[] = {0, 1, (1ULL << 40) - 1, 1025ULL << 40, UINT64_MAX};
+    for (unsigned i = 0; i < sizeof no_ids / sizeof no_ids[0]; i++) {
+        assert_int_equal(reservation_id_slot(no_ids[i]), SLOT_COUNT);
+    }
+    assert_true(reservation_id_make(SLOT_COUNT - 1, UINT64_MAX) < 1ULL << 53); /* fits JSON */
+    assert_true(seat_key(7, 9) == (7ULL << 32 | 9));
+    assert_int_equal(key_performance(seat_key(7, 9)), 7);
+    assert_int_equal(key_seat(seat_key(7, 9)), 9);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_encoded_is_decoded),
@@ -314,6 +338,7 @@ int main(void) {
         cmocka_unit_test(what_is_cut_short_is_refused),
         cmocka_unit_test(mutations_do_no_harm),
         cmocka_unit_test(noise_does_no_harm),
+        cmocka_unit_test(slots_are_what_others_compute),
         cmocka_unit_test(an_error_has_its_title),
     };
     return cmocka_run_group_tests(tests, make_room, NULL);
