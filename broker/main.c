@@ -82,7 +82,8 @@ static void answer_own(struct broker *b, uint64_t route, uint64_t peer, const ui
     case MESSAGE_HELLO:
         code = route_hello(&b->route, peer, &b->message.hello, clock_now_ms());
         message_init(&b->message, MESSAGE_WELCOME);
-        memcpy(b->message.welcome.name, b->config->process_name, sizeof b->message.welcome.name);
+        memcpy(b->message.welcome.name, b->config->process_name,
+               strnlen(b->config->process_name, sizeof b->config->process_name - 1));
         break;
     case MESSAGE_SHARD_MAP_GET:
         message_init(&b->message, MESSAGE_SHARD_MAP);
