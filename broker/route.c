@@ -80,7 +80,7 @@ void route_expire(struct route *route, uint64_t now_ms) {
 }
 
 static uint64_t peer_of_role(const struct route *route, uint8_t role, uint64_t key) {
-    uint64_t peers[ROUTE_ACTORS_MAX];
+    uint64_t peers[ROUTE_ACTORS_MAX] = {0};
     uint32_t count = 0;
     for (uint32_t i = 0; i < ROUTE_ACTORS_MAX; i++) {
         if (route->actors[i].peer != 0 && route->actors[i].role == role) {

@@ -35,7 +35,7 @@ void mysql_client_disconnect(struct mysql_client *client);
  * (may be NULL). The first error ends it: what follows was not run, and an open transaction is
  * still open (ROLLBACK is the caller's). */
 mysql_status mysql_client_run(struct mysql_client *client, const char *sql, size_t size,
-                             mysql_row_fn *row, void *arg);
+                              mysql_row_fn *row, void *arg);
 
 /* Number of connection, as the server's KILL takes it. */
 uint64_t mysql_client_connection_id(const struct mysql_client *client);
