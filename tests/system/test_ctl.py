@@ -235,6 +235,25 @@ def database(directory):
                            database="ticket_db", autocommit=True)
 
 
+def test_engines_that_start_at_once_share_nothing(directory):
+    homes = [f"{directory}/{number}" for number in range(3)]
+    started = [subprocess.Popen([TICKETCTL, "up", "--dir", home, "--http-port", str(free_port())],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for home in homes]
+    try:
+        said = [process.communicate(timeout=120)[0] for process in started]
+        assert [process.returncode for process in started] == [0, 0, 0], said
+        blocks = [{int(item["management"].rsplit(":", 1)[1]) // 50 for item in status_of(home)[1]["processes"]
+                   if "management" in item} for home in homes]
+        assert [len(block) for block in blocks] == [1, 1, 1] and len(set.union(*blocks)) == 3
+        for home in homes:  # a server that starts clears its place for temporary files
+            with contextlib.closing(database(home)) as connection, connection.cursor() as cursor:
+                cursor.execute("SELECT @@tmpdir")
+                assert cursor.fetchone() == (f"{home}/mysql.tmp",)
+    finally:
+        for home in homes:
+            ticketctl("down", "--dir", home, check=False)
+
+
 def test_a_killed_launcher_leaves_no_process(directory):
     up(directory)
     os.kill(launcher_of(directory), signal.SIGKILL)

@@ -26,7 +26,8 @@
 #include <unistd.h>
 
 enum {
-    LOCK_FD = 3,           /* where the launcher finds the lock that `up` hands over */
+    LOCK_FD = 3,           /* where the launcher finds the lock that `up` hands over, */
+    PORTS_FD = 4,          /* and the block of ports, which it only keeps */
     ACTORS_END_MS = 5000,  /* after that they are killed */
     STORES_END_MS = 20000, /* likewise; what was acknowledged is on disk in any case */
 };
@@ -157,7 +158,8 @@ static int run(const char *directory, const json_t *plan) {
 }
 
 int launcher_command(int argc, char **argv) {
-    if (argc != 3 || strcmp(argv[1], "--dir") != 0 || fcntl(LOCK_FD, F_SETFD, FD_CLOEXEC) != 0) {
+    if (argc != 3 || strcmp(argv[1], "--dir") != 0 || fcntl(LOCK_FD, F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(PORTS_FD, F_SETFD, FD_CLOEXEC) != 0) {
         fputs("ticketctl launcher: started by `ticketctl up`, not by hand\n", stderr);
         return CTL_USAGE;
     }
@@ -172,7 +174,7 @@ int launcher_command(int argc, char **argv) {
     return status;
 }
 
-pid_t launcher_start(const char *directory, int lock) {
+pid_t launcher_start(const char *directory, int lock, int ports) {
     char path[ENGINE_PATH_SIZE];
     engine_path(directory, "logs/launcher.log", path);
     pid_t pid = fork();
@@ -183,16 +185,18 @@ pid_t launcher_start(const char *directory, int lock) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    /* Not a number from 0 to 3, so that nothing is overwritten below. */
-    int held = fcntl(lock, F_DUPFD_CLOEXEC, 10);
-    if (log < 0 || nothing < 0 || held < 0) _exit(127);
+    /* Not a number from 0 to 4, so that nothing is overwritten below. */
+    int held_lock = fcntl(lock, F_DUPFD_CLOEXEC, 10);
+    int held_ports = fcntl(ports, F_DUPFD_CLOEXEC, 10);
+    if (log < 0 || nothing < 0 || held_lock < 0 || held_ports < 0) _exit(127);
     log = fcntl(log, F_DUPFD_CLOEXEC, 10);
     nothing = fcntl(nothing, F_DUPFD_CLOEXEC, 10);
     dup2(nothing, STDIN_FILENO);
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
-    dup2(held, LOCK_FD);
-    close_range(LOCK_FD + 1, UINT_MAX, 0); /* nothing else of the caller's is kept open */
+    dup2(held_lock, LOCK_FD);
+    dup2(held_ports, PORTS_FD);
+    close_range(PORTS_FD + 1, UINT_MAX, 0); /* nothing else of the caller's is kept open */
     engine_lock_name(LOCK_FD, getpid());
     execl("/proc/self/exe", "ticketctl", "launcher", "--dir", directory, (char *)NULL);
     _exit(127);

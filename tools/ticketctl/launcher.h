@@ -4,8 +4,9 @@
 
 #include <sys/types.h>
 
-/* Start it, apart from the caller's session and terminal. It takes over the lock of the directory:
- * `lock` is still the caller's to close. Returns its pid, or -1. */
-pid_t launcher_start(const char *directory, int lock);
+/* Start it, apart from the caller's session and terminal. It takes over the lock of the directory
+ * and the block of ports; both descriptors are still the caller's to close. Returns its pid, or -1.
+ */
+pid_t launcher_start(const char *directory, int lock, int ports);
 
 #endif

@@ -9,10 +9,15 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stddef.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-enum { PORT_FIRST = 20000, PORT_COUNT = 12000, PORT_TRIES = 1000 };
+enum { PORT_FIRST = 20000, BLOCK_COUNT = 240, BLOCK_PORTS = 50, BLOCK_TRIES = 1000 };
+
+/* The block that is held: its next port, and its end. */
+static int next_port, end_port;
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 
@@ -31,18 +36,42 @@ static bool can_bind(const char *host, unsigned port) {
     return bound;
 }
 
-/* The first of `count` free ports in a row; 0 if there are none. */
-static int free_ports(unsigned count) {
-    static unsigned char used[PORT_COUNT];
-    for (unsigned i = 0; i < PORT_TRIES; i++) {
-        uint32_t at = randombytes_uniform(PORT_COUNT - count);
-        bool good = true;
-        for (uint32_t port = at; port < at + count; port++) {
-            if (used[port] != 0 || !can_bind("127.0.0.1", PORT_FIRST + port)) good = false;
+/* A name that the kernel knows while somebody has it bound, and for as many as know these ports: a
+ * socket's in the abstract name space. */
+static int hold_block(unsigned block) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int size = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "ticketlab-ports-%u", block);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size);
+    if (bind(fd, (struct sockaddr *)&name, length) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+int settings_hold_ports(void) {
+    if (sodium_init() < 0) return -1;
+    for (unsigned i = 0; i < BLOCK_TRIES; i++) {
+        unsigned block = randombytes_uniform(BLOCK_COUNT);
+        int fd = hold_block(block);
+        if (fd < 0) continue;
+        next_port = PORT_FIRST + (int)block * BLOCK_PORTS;
+        end_port = next_port + BLOCK_PORTS;
+        return fd;
+    }
+    return -1;
+}
+
+/* The first of `count` free ports in a row; 0 if there are none left. */
+static int free_ports(int count) {
+    while (next_port + count <= end_port) {
+        int first = next_port;
+        int free_count = 0;
+        while (free_count < count && can_bind("127.0.0.1", (unsigned)(first + free_count))) {
+            free_count++;
         }
-        if (!good) continue;
-        memset(used + at, 1, count);
-        return (int)(PORT_FIRST + at);
+        next_port = first + (free_count == count ? count : free_count + 1);
+        if (free_count == count) return first;
     }
     return 0;
 }

@@ -8,9 +8,14 @@
 
 #include <stddef.h>
 
-/* Ports on loopback that were free when they were chosen. They lie below the kernel's range for
- * outgoing connections, so that none of these takes the port of a process that is being started
- * again. */
+/* Take a block of ports on loopback for one engine, and hold it as long as the returned descriptor
+ * is open anywhere: engines that start at the same time never choose the same. -1 if there is none.
+ *
+ * The ports lie below the kernel's range for outgoing connections, so that none of these takes the
+ * port of a process that is being started again. */
+int settings_hold_ports(void);
+
+/* A port of the block that is free and was not given before; 0 if there is none left. */
 int settings_free_port(void);
 
 /* Whether host:port can be listened at. */

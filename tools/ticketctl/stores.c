@@ -59,7 +59,8 @@ int stores_redis(const char *directory, char *error, size_t error_size) {
 /* ---- the database ---------------------------------------------------------------------------- */
 
 /* A small server that forgets nothing: what it acknowledged is on disk. `loose_` goes before what
- * only one of MariaDB and MySQL knows. */
+ * only one of MariaDB and MySQL knows. Its temporary files are in its own place: a server that
+ * starts removes those of others. */
 static int write_mysql_options(const char *directory, const char *mysqld, bool is_mariadb) {
     char messages[PROGRAM_SIZE + 64] = "";
     if (!is_mariadb) {
@@ -79,6 +80,7 @@ static int write_mysql_options(const char *directory, const char *mysqld, bool i
                       "[mysqld]\n"
                       "%s%s"
                       "datadir=%s/mysql\n"
+                      "tmpdir=%s/mysql.tmp\n"
                       "socket=%s/mysql.sock\n"
                       "pid_file=%s/mysql.pid\n"
                       "skip_networking\n"
@@ -92,7 +94,7 @@ static int write_mysql_options(const char *directory, const char *mysqld, bool i
                       "loose_performance_schema=OFF\n"
                       "loose_mysqlx=OFF\n",
                       geteuid() == 0 ? "user=root\n" : "", messages, directory, directory,
-                      directory);
+                      directory, directory);
 }
 
 static int write_mysql_accounts(const char *directory, const struct config *config) {
@@ -169,7 +171,10 @@ int stores_mysql(const char *directory, const char *mysqld, const struct config 
         snprintf(error, error_size, "mysql.user, mysql.password: no quotes or backslashes, please");
         return -1;
     }
-    if (write_mysql_options(directory, mysqld, is_mariadb) != 0 ||
+    char temporary[ENGINE_PATH_SIZE];
+    engine_path(directory, "mysql.tmp", temporary);
+    if ((mkdir(temporary, 0700) != 0 && errno != EEXIST) ||
+        write_mysql_options(directory, mysqld, is_mariadb) != 0 ||
         write_mysql_accounts(directory, config) != 0) {
         snprintf(error, error_size, "mysql: its files cannot be written: %s", strerror(errno));
         return -1;

@@ -202,9 +202,11 @@ static void print_addresses(const char *directory, const char *given) {
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-static int launch(const char *directory, const struct up_options *options, int lock) {
+static int launch(const char *directory, const struct up_options *options, int lock, int ports) {
     fflush(NULL);
-    pid_t launcher = launcher_start(directory, lock);
+    pid_t launcher = launcher_start(directory, lock, ports);
+    close(lock);
+    close(ports);
     if (launcher < 0) return option_failed("up", "the launcher cannot be started");
     int status = await_ready(directory, launcher);
     if (status == CTL_OK) {
@@ -225,15 +227,16 @@ static int start(const char *directory, const struct up_options *options) {
     int lock = engine_lock(directory, error, sizeof error);
     if (lock < 0) return option_failed("up", "%s", error);
     struct config *config = malloc(sizeof *config);
+    int ports = settings_hold_ports();
     int status = CTL_FAILED;
-    if (config != NULL) status = prepare(directory, options, config);
+    if (ports < 0)
+        option_failed("up", "no ports are left for another engine");
+    else if (config != NULL)
+        status = prepare(directory, options, config);
     free(config);
-    if (status != CTL_OK) {
-        engine_unlock(directory, lock);
-        return status;
-    }
-    status = launch(directory, options, lock);
-    close(lock);
+    if (status == CTL_OK) return launch(directory, options, lock, ports);
+    if (ports >= 0) close(ports);
+    engine_unlock(directory, lock);
     return status;
 }
 
