@@ -229,8 +229,9 @@ uint32_t request_new(struct arbiter *self, struct shard *shard, const struct req
 /* Forget everything of a shard. */
 void shard_clear(struct arbiter *self, struct shard *shard);
 
-/* The request of a user under an id, or NONE. */
-uint32_t request_find(const struct arbiter *self, const struct request_id *id, uint64_t user_id);
+/* The request of a user under an id in a shard, or NONE. Ids are unique within a shard only. */
+uint32_t request_find(const struct arbiter *self, const struct shard *shard,
+                      const struct request_id *id, uint64_t user_id);
 
 /* True if one more reservation and one more request can be had. */
 bool pools_have_room(const struct arbiter *self);

@@ -136,7 +136,7 @@ static bool load_reservation(struct arbiter *self, struct shard *shard,
 
 static bool load_request(struct arbiter *self, struct shard *shard,
                          const struct message_request_row *row) {
-    if (request_find(self, &row->request, row->user_id) != NONE) return false;
+    if (request_find(self, shard, &row->request, row->user_id) != NONE) return false;
     if (change_info(row->change) == NULL) return false;
     if (reservation_find(self, row->reservation_id) == NULL) return false;
     uint32_t index = request_new(self, shard, &row->request, row->user_id);
