@@ -356,6 +356,9 @@ void tell_reservation(struct arbiter *self, const struct address *to, const stru
 
 void project_seat(struct arbiter *self, struct shard *shard, const struct seat *seat, uint64_t seq,
                   struct effects *effects);
+/* The seats of a reservation that is being paid, again: so that their keys do not run out. */
+void project_reservation(struct arbiter *self, const struct reservation *r,
+                         struct effects *effects);
 void project_check(struct arbiter *self, struct shard *shard, struct effects *effects);
 void project_all(struct arbiter *self, struct shard *shard, struct effects *effects);
 void project_some(struct arbiter *self, struct shard *shard, struct effects *effects);

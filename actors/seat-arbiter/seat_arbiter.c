@@ -171,12 +171,15 @@ static bool has_made_much(const struct effects *effects) {
 }
 
 static void do_due(struct arbiter *self, struct effects *effects) {
-    for (unsigned i = 0; i < STEP_MAX; i++) {
+    for (unsigned i = 0; i < STEP_MAX && effects->count < EFFECTS_STEP_MAX; i++) {
         if (due_first_ms(&self->due) > self->now_ms) return;
         uint32_t index = due_first(&self->due);
         struct reservation *r = &self->reservations[index];
         touch(self, r);
-        if (r->drive_at_ms <= self->now_ms) payment_drive(self, r, effects);
+        if (r->drive_at_ms <= self->now_ms) {
+            payment_drive(self, r, effects);
+            project_reservation(self, r, effects);
+        }
         /* No room to end it now. */
         if (due_at_ms(&self->due, index) <= self->now_ms) {
             due_set(&self->due, index, self->now_ms + 1);
