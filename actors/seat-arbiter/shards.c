@@ -129,6 +129,8 @@ static bool load_reservation(struct arbiter *self, struct shard *shard,
     for (uint32_t i = 0; i < r->seat_count; i++) {
         struct seat *seat = seat_find(self, r->performance_id, r->seats[i]);
         if (seat == NULL || seat->shard != shard->number) return false;
+        /* The states of what is live have the same numbers on both sides. */
+        if (seat->state != row->state || seat->reservation != NONE) return false;
         seat->reservation = index;
     }
     return true;
