@@ -149,7 +149,13 @@ static void on_projected(struct arbiter *self, struct shard *shard, enum project
     }
 }
 
-/* Let others have the shards at once; who waits here asks them. */
+/* The rest of a step is left to the next one, when this one has made much already. */
+static bool has_made_much(const struct effects *effects) {
+    return effects->count > EFFECTS_MAX - EFFECTS_STEP_MAX;
+}
+
+/* Let others have the shards at once; who waits here asks them. No step comes after this one: as
+ * many are told as there is room for, the others' requests time out. */
 static void on_stop(struct arbiter *self, struct effects *effects) {
     for (uint32_t i = 0; i < self->shard_count; i++) {
         struct shard *shard = &self->shards[i];
@@ -160,15 +166,10 @@ static void on_stop(struct arbiter *self, struct effects *effects) {
         effect->lease.call = LEASE_RELEASE;
         effect->lease.ttl_ms = 0;
     }
-    tell_unknown(self, effects);
+    while (self->unknown.first != NONE && !has_made_much(effects)) tell_unknown(self, effects);
 }
 
 /* ---- what each step does besides its event -------------------------------------------------- */
-
-/* The rest of a step is left to the next one, when this one has made much already. */
-static bool has_made_much(const struct effects *effects) {
-    return effects->count > EFFECTS_MAX - EFFECTS_STEP_MAX;
-}
 
 static void do_due(struct arbiter *self, struct effects *effects) {
     for (unsigned i = 0; i < STEP_MAX && effects->count < EFFECTS_STEP_MAX; i++) {
