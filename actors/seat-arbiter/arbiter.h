@@ -233,8 +233,9 @@ void shard_clear(struct arbiter *self, struct shard *shard);
 uint32_t request_find(const struct arbiter *self, const struct shard *shard,
                       const struct request_id *id, uint64_t user_id);
 
-/* True if one more reservation and one more request can be had. */
-bool pools_have_room(const struct arbiter *self);
+/* True if one more can be had. */
+bool reservations_have_room(const struct arbiter *self);
+bool requests_have_room(const struct arbiter *self);
 
 uint64_t arbiter_random(struct arbiter *self);
 

@@ -15,9 +15,12 @@ struct shard *shard_of_reservation(struct arbiter *self, uint64_t reservation_id
     return slot == SLOT_COUNT ? NULL : &self->shards[slot % self->shard_count];
 }
 
-bool pools_have_room(const struct arbiter *self) {
-    return (self->reservations_free != NONE || self->reservations_used < self->reservation_room) &&
-           (self->requests_free != NONE || self->requests_used < self->request_room);
+bool reservations_have_room(const struct arbiter *self) {
+    return self->reservations_free != NONE || self->reservations_used < self->reservation_room;
+}
+
+bool requests_have_room(const struct arbiter *self) {
+    return self->requests_free != NONE || self->requests_used < self->request_room;
 }
 
 /* An index from a free list, or the next that was never used; NONE when there is none. */
