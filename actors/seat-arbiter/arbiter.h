@@ -131,6 +131,7 @@ struct shard {
     struct queue parked; /* waiters behind changes, in order */
     uint64_t shown;      /* the last change that Redis shows */
     uint32_t show_seat;  /* the next seat of a showing of everything; NONE: none is under way */
+    bool show_again;     /* something of it was lost: once more, when it is done */
     uint64_t show_at_ms;
 };
 

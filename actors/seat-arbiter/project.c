@@ -63,6 +63,7 @@ void project_all(struct arbiter *self, struct shard *shard, struct effects *effe
     shard->shown = shard->ledger.applied_seq;
     (void)add_projection(self, shard, PROJECT_FENCE, shard->shown, effects);
     shard->show_seat = shard->seats;
+    shard->show_again = false;
     shard->show_at_ms = self->now_ms;
 }
 
@@ -74,6 +75,7 @@ void project_some(struct arbiter *self, struct shard *shard, struct effects *eff
         project_seat(self, shard, seat, 0, effects);
         shard->show_seat = seat->next;
     }
+    if (shard->show_seat == NONE && shard->show_again) project_all(self, shard, effects);
 }
 
 /* ---- snapshots ------------------------------------------------------------------------------ */

@@ -141,7 +141,11 @@ static void on_projected(struct arbiter *self, struct shard *shard, enum project
                          struct effects *effects) {
     if (shard->phase != PHASE_SERVING) return;
     if (outcome == PROJECTION_LOST) {
-        if (shard->show_seat == NONE) project_all(self, shard, effects);
+        if (shard->show_seat == NONE) {
+            project_all(self, shard, effects);
+        } else {
+            shard->show_again = true;
+        }
     } else {
         /* A newer epoch was shown: another owner, or a database older than this Redis. The lease
          * tells which; a claim raises the epoch. */

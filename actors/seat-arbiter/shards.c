@@ -28,6 +28,7 @@ void shard_drop(struct arbiter *self, struct shard *shard, uint64_t wait_ms) {
     shard_clear(self, shard);
     changes_open(&shard->ledger, 0);
     shard->show_seat = NONE;
+    shard->show_again = false;
     shard->phase = PHASE_STANDBY;
 }
 

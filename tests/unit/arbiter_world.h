@@ -56,6 +56,7 @@ struct world_core {
     uint32_t heard_first, heard_count;
     struct batch batch; /* being received */
     uint64_t feed_seq[STORE_SHARDS];
+    bool dropped[STORE_SHARDS]; /* projections, while Redis was away */
 };
 
 struct lease {
@@ -225,22 +226,37 @@ static inline bool redis_is_down(const struct world *w, unsigned core) {
     return w->redis_down || w->redis_down_for == core + 1;
 }
 
+static inline void redis_tell(struct world *w, unsigned core, uint32_t shard,
+                              enum projection_outcome outcome) {
+    struct event *event = world_event(w, core, EVENT_PROJECTED);
+    event->projected.shard = shard;
+    event->projected.outcome = outcome;
+}
+
+/* True if Redis is there. When it is back it is told once which shards' projections were dropped:
+ * see redis_port.h. */
+static inline bool redis_answers(struct world *w, unsigned core) {
+    if (redis_is_down(w, core)) return false;
+    for (uint32_t i = 0; i < STORE_SHARDS; i++) {
+        if (w->cores[core].dropped[i]) redis_tell(w, core, i, PROJECTION_LOST);
+        w->cores[core].dropped[i] = false;
+    }
+    return true;
+}
+
 static inline void redis_lease(struct world *w, unsigned core, const struct effect *effect) {
     struct lease *lease = &w->leases[effect->lease.shard];
     bool free = lease->owner == 0 || lease->until_ms <= w->now_ms || lease->owner == core + 1;
     if (effect->lease.call == LEASE_RELEASE) {
         w->releases += 1;
-        if (lease->owner == core + 1 && !redis_is_down(w, core)) lease->owner = 0;
+        if (lease->owner == core + 1 && redis_answers(w, core)) lease->owner = 0;
         return;
     }
+    bool answers = redis_answers(w, core);
     struct event *event = world_event(w, core, EVENT_LEASE);
     event->lease.shard = effect->lease.shard;
-    event->lease.outcome = free ? LEASE_HELD : LEASE_OTHER;
-    if (redis_is_down(w, core)) {
-        event->lease.outcome = LEASE_UNREACHABLE;
-    } else if (free) {
-        *lease = (struct lease){core + 1, w->now_ms + effect->lease.ttl_ms};
-    }
+    event->lease.outcome = !answers ? LEASE_UNREACHABLE : free ? LEASE_HELD : LEASE_OTHER;
+    if (answers && free) *lease = (struct lease){core + 1, w->now_ms + effect->lease.ttl_ms};
 }
 
 /* As schemas/redis/project.lua does. */
@@ -248,13 +264,14 @@ static inline void redis_project(struct world *w, unsigned core, const struct ef
     uint32_t shard = effect->project.shard, p = effect->project.performance_id;
     uint64_t epoch = effect->project.epoch, version = effect->project.version;
     bool newer = w->fence_epoch[shard] > epoch;
-    if (redis_is_down(w, core)) return;
+    if (!redis_answers(w, core)) {
+        w->cores[core].dropped[shard] = true;
+        return;
+    }
     bool lost = w->fence_epoch[shard] != epoch ||
                 (effect->project.what == PROJECT_CHECK && w->fence_seq[shard] < version);
     if (newer || (lost && effect->project.what != PROJECT_FENCE)) {
-        struct event *event = world_event(w, core, EVENT_PROJECTED);
-        event->projected.shard = shard;
-        event->projected.outcome = newer ? PROJECTION_FENCED : PROJECTION_LOST;
+        redis_tell(w, core, shard, newer ? PROJECTION_FENCED : PROJECTION_LOST);
         return;
     }
     if (effect->project.what == PROJECT_FENCE) {
@@ -445,6 +462,7 @@ static inline void world_kill(struct world *w, unsigned core) {
     free(w->cores[core].memory);
     w->cores[core].memory = NULL;
     w->cores[core].heard_count = 0;
+    memset(w->cores[core].dropped, 0, sizeof w->cores[core].dropped);
 }
 
 static inline void world_start(struct world *w, unsigned core) {

@@ -22,6 +22,30 @@ static void test_redis_wiped(void **state) {
     assert_shown(w);
 }
 
+/* It is away for a moment, just while everything is being shown again: what was dropped then is
+ * told while the showing goes on, and is not forgotten. */
+static void test_redis_away_while_showing(void **state) {
+    struct world *w = world_new();
+    *state = w;
+    store_add_seats(w->store, PERFORMANCE, 4096);
+    world_start(w, 0);
+    for (uint32_t i = 1; i <= 4096; i += SEATS_MAX) {
+        (void)world_held(w, 7, i, SEATS_MAX);
+    }
+    world_run(w, 100);
+    assert_shown(w);
+    for (uint32_t away_ms = 1; away_ms < 12; away_ms++) {
+        uint32_t fences = w->fences;
+        redis_wipe(w);
+        while (w->fences < fences + SHARDS) world_run(w, 1);
+        w->redis_down = true;
+        world_run(w, away_ms);
+        w->redis_down = false;
+        world_run(w, 5000);
+        assert_shown(w);
+    }
+}
+
 /* Redis has a newer epoch: another owner, or a database older than it. */
 static void test_redis_is_newer(void **state) {
     struct world *w = *state;
@@ -135,8 +159,11 @@ static void test_many_snapshots(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_redis_wiped),          CASE(test_redis_is_newer),
-        CASE_ALONE(test_snapshot),       CASE_ALONE(test_snapshot_of_a_lost_shard),
+        CASE(test_redis_wiped),
+        CASE_ALONE(test_redis_away_while_showing),
+        CASE(test_redis_is_newer),
+        CASE_ALONE(test_snapshot),
+        CASE_ALONE(test_snapshot_of_a_lost_shard),
         CASE_ALONE(test_many_snapshots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
