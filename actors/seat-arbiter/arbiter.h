@@ -131,6 +131,7 @@ struct shard {
     struct queue parked; /* waiters behind changes, in order */
     uint64_t shown;      /* the last change that Redis shows */
     uint32_t show_seat;  /* the next seat of a showing of everything; NONE: none is under way */
+    bool show_again;     /* something of it was lost: once more, when it is done */
     uint64_t show_at_ms;
 };
 
@@ -229,11 +230,13 @@ uint32_t request_new(struct arbiter *self, struct shard *shard, const struct req
 /* Forget everything of a shard. */
 void shard_clear(struct arbiter *self, struct shard *shard);
 
-/* The request of a user under an id, or NONE. */
-uint32_t request_find(const struct arbiter *self, const struct request_id *id, uint64_t user_id);
+/* The request of a user under an id in a shard, or NONE. Ids are unique within a shard only. */
+uint32_t request_find(const struct arbiter *self, const struct shard *shard,
+                      const struct request_id *id, uint64_t user_id);
 
-/* True if one more reservation and one more request can be had. */
-bool pools_have_room(const struct arbiter *self);
+/* True if one more can be had. */
+bool reservations_have_room(const struct arbiter *self);
+bool requests_have_room(const struct arbiter *self);
 
 uint64_t arbiter_random(struct arbiter *self);
 
@@ -355,6 +358,9 @@ void tell_reservation(struct arbiter *self, const struct address *to, const stru
 
 void project_seat(struct arbiter *self, struct shard *shard, const struct seat *seat, uint64_t seq,
                   struct effects *effects);
+/* The seats of a reservation that is being paid, again: so that their keys do not run out. */
+void project_reservation(struct arbiter *self, const struct reservation *r,
+                         struct effects *effects);
 void project_check(struct arbiter *self, struct shard *shard, struct effects *effects);
 void project_all(struct arbiter *self, struct shard *shard, struct effects *effects);
 void project_some(struct arbiter *self, struct shard *shard, struct effects *effects);

@@ -15,9 +15,12 @@ struct shard *shard_of_reservation(struct arbiter *self, uint64_t reservation_id
     return slot == SLOT_COUNT ? NULL : &self->shards[slot % self->shard_count];
 }
 
-bool pools_have_room(const struct arbiter *self) {
-    return (self->reservations_free != NONE || self->reservations_used < self->reservation_room) &&
-           (self->requests_free != NONE || self->requests_used < self->request_room);
+bool reservations_have_room(const struct arbiter *self) {
+    return self->reservations_free != NONE || self->reservations_used < self->reservation_room;
+}
+
+bool requests_have_room(const struct arbiter *self) {
+    return self->requests_free != NONE || self->requests_used < self->request_room;
 }
 
 /* An index from a free list, or the next that was never used; NONE when there is none. */
@@ -67,20 +70,23 @@ uint32_t reservation_new(struct arbiter *self, struct shard *shard, uint64_t id)
 /* ---- requests ------------------------------------------------------------------------------- */
 
 /* Clients choose the ids, so the hash has a secret; those that meet all the same are a chain. */
-static uint64_t request_key(const struct arbiter *self, const struct request_id *id,
-                            uint64_t user_id) {
-    uint8_t bytes[sizeof id->bytes + sizeof user_id];
-    memcpy(bytes, id->bytes, sizeof id->bytes);
-    memcpy(bytes + sizeof id->bytes, &user_id, sizeof user_id);
-    return XXH64(bytes, sizeof bytes, self->secret);
+static uint64_t request_key(const struct arbiter *self, const struct shard *shard,
+                            const struct request_id *id, uint64_t user_id) {
+    uint64_t parts[4] = {shard->number, user_id};
+    memcpy(&parts[2], id->bytes, sizeof id->bytes);
+    return XXH64(parts, sizeof parts, self->secret);
 }
 
-uint32_t request_find(const struct arbiter *self, const struct request_id *id, uint64_t user_id) {
-    uint32_t index = table_get(&self->request_table, request_key(self, id, user_id));
+uint32_t request_find(const struct arbiter *self, const struct shard *shard,
+                      const struct request_id *id, uint64_t user_id) {
+    uint32_t index = table_get(&self->request_table, request_key(self, shard, id, user_id));
     if (index == TABLE_NONE) return NONE;
-    while (index != NONE && !(self->requests[index].user_id == user_id &&
-                              request_id_equal(&self->requests[index].id, id))) {
-        index = self->requests[index].chain;
+    while (index != NONE) {
+        const struct request *request = &self->requests[index];
+        if (request->user_id == user_id && request->shard == shard->number &&
+            request_id_equal(&request->id, id))
+            break;
+        index = request->chain;
     }
     return index;
 }
@@ -92,7 +98,7 @@ uint32_t request_new(struct arbiter *self, struct shard *shard, const struct req
         take(&self->requests_free, free == NONE ? (uint32_t)NONE : self->requests[free].next,
              &self->requests_used, self->request_room);
     if (index == NONE) return NONE;
-    uint64_t key = request_key(self, id, user_id);
+    uint64_t key = request_key(self, shard, id, user_id);
     uint32_t head = table_get(&self->request_table, key);
     self->requests[index] = (struct request){
         .id = *id,
@@ -106,9 +112,9 @@ uint32_t request_new(struct arbiter *self, struct shard *shard, const struct req
     return index;
 }
 
-static void request_forget(struct arbiter *self, uint32_t index) {
+static void request_forget(struct arbiter *self, const struct shard *shard, uint32_t index) {
     const struct request *request = &self->requests[index];
-    uint64_t key = request_key(self, &request->id, request->user_id);
+    uint64_t key = request_key(self, shard, &request->id, request->user_id);
     uint32_t head = table_get(&self->request_table, key);
     if (head != index) {
         uint32_t before = head;
@@ -147,7 +153,7 @@ void shard_clear(struct arbiter *self, struct shard *shard) {
     }
     for (uint32_t i = shard->requests; i != NONE; i = next) {
         next = self->requests[i].next;
-        request_forget(self, i);
+        request_forget(self, shard, i);
         self->requests[i].next = self->requests_free;
         self->requests_free = i;
     }

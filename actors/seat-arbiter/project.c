@@ -23,13 +23,16 @@ static struct effect *add_projection(const struct arbiter *self, const struct sh
 }
 
 /* A key that tells of somebody's seat lasts as long as the seat can be expected to be theirs, and
- * is shown again with each drive of the payment; that it goes away frees nothing. */
+ * is shown again each time that its payment is driven; that it goes away frees nothing. */
 static uint64_t ttl_ms(const struct arbiter *self, const struct seat *seat) {
     if (seat->stored_state == SEAT_CONFIRMED || !seat_state_is_live(seat->stored_state)) return 0;
     if (seat->reservation == NONE) return 1; /* its end is decided */
     const struct reservation *r = &self->reservations[seat->reservation];
     uint64_t left_ms = r->deadline_ms > self->now_ms ? r->deadline_ms - self->now_ms : 0;
-    if (seat->stored_state != SEAT_HELD) left_ms += self->config->arbiter_payment_window_ms;
+    if (seat->stored_state != SEAT_HELD) {
+        left_ms += self->config->arbiter_payment_window_ms;
+        left_ms += 2 * self->config->arbiter_drive_again_ms;
+    }
     return left_ms + 1;
 }
 
@@ -43,6 +46,15 @@ void project_seat(struct arbiter *self, struct shard *shard, const struct seat *
     effect->project.ttl_ms = ttl_ms(self, seat);
 }
 
+void project_reservation(struct arbiter *self, const struct reservation *r,
+                         struct effects *effects) {
+    if (r->stored_state != RESERVATION_PAYING && r->stored_state != RESERVATION_CLOSING) return;
+    for (uint32_t i = 0; i < r->seat_count; i++) {
+        const struct seat *seat = seat_find(self, r->performance_id, r->seats[i]);
+        project_seat(self, &self->shards[r->shard], seat, 0, effects);
+    }
+}
+
 void project_check(struct arbiter *self, struct shard *shard, struct effects *effects) {
     (void)add_projection(self, shard, PROJECT_CHECK, shard->shown, effects);
 }
@@ -51,6 +63,7 @@ void project_all(struct arbiter *self, struct shard *shard, struct effects *effe
     shard->shown = shard->ledger.applied_seq;
     (void)add_projection(self, shard, PROJECT_FENCE, shard->shown, effects);
     shard->show_seat = shard->seats;
+    shard->show_again = false;
     shard->show_at_ms = self->now_ms;
 }
 
@@ -62,6 +75,7 @@ void project_some(struct arbiter *self, struct shard *shard, struct effects *eff
         project_seat(self, shard, seat, 0, effects);
         shard->show_seat = seat->next;
     }
+    if (shard->show_seat == NONE && shard->show_again) project_all(self, shard, effects);
 }
 
 /* ---- snapshots ------------------------------------------------------------------------------ */

@@ -42,8 +42,9 @@ static uint8_t told_state(uint8_t change, const struct message *message) {
 bool request_replay(struct arbiter *self, struct shard *shard, const struct address *from,
                     const struct message *message, uint64_t user_id, struct effects *effects) {
     const struct request_id *id = &message->request_id;
-    uint32_t index = request_id_is_zero(id) ? (uint32_t)NONE : request_find(self, id, user_id);
-    if (index == NONE || self->requests[index].shard != shard->number) return false;
+    uint32_t index =
+        request_id_is_zero(id) ? (uint32_t)NONE : request_find(self, shard, id, user_id);
+    if (index == NONE) return false;
     const struct request *request = &self->requests[index];
     struct reservation *r = reservation_find(self, request->reservation_id);
     if (request->body_hash != request_hash(message)) {

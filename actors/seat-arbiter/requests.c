@@ -20,9 +20,13 @@ static struct cause cause_of(const struct asking *asking, uint64_t user_id) {
     return (struct cause){&asking->message->request_id, user_id, request_hash(asking->message)};
 }
 
-/* True if one more request can have an effect; else it has been answered. */
+/* True if one more request can have an effect and what it needs (but never more: when nobody can
+ * hold any longer, those who did can pay); else it has been answered. */
 static bool has_room(struct arbiter *self, const struct asking *asking) {
-    if (shard_has_room(asking->shard) && waiters_have_room(self) && pools_have_room(self))
+    uint16_t type = asking->message->type;
+    if (shard_has_room(asking->shard) && waiters_have_room(self) &&
+        (type == MESSAGE_BLOCK || requests_have_room(self)) &&
+        (type != MESSAGE_HOLD || reservations_have_room(self)))
         return true;
     refuse(asking, ERROR_BUSY);
     return false;
@@ -193,7 +197,8 @@ static void cancel(struct arbiter *self, const struct asking *asking, struct res
         refuse(asking, r->state == RESERVATION_EXPIRED ? ERROR_HOLD_EXPIRED : ERROR_WRONG_STATE);
         return;
     }
-    if (!has_room(self, asking)) return;
+    bool closing = r->state == RESERVATION_CLOSING; /* then nothing changes */
+    if (!closing && !has_room(self, asking)) return;
     struct cause cause = cause_of(asking, r->user_id);
     switch (r->state) {
     case RESERVATION_HELD:

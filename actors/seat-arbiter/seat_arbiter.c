@@ -141,7 +141,11 @@ static void on_projected(struct arbiter *self, struct shard *shard, enum project
                          struct effects *effects) {
     if (shard->phase != PHASE_SERVING) return;
     if (outcome == PROJECTION_LOST) {
-        if (shard->show_seat == NONE) project_all(self, shard, effects);
+        if (shard->show_seat == NONE) {
+            project_all(self, shard, effects);
+        } else {
+            shard->show_again = true;
+        }
     } else {
         /* A newer epoch was shown: another owner, or a database older than this Redis. The lease
          * tells which; a claim raises the epoch. */
@@ -149,7 +153,13 @@ static void on_projected(struct arbiter *self, struct shard *shard, enum project
     }
 }
 
-/* Let others have the shards at once; who waits here asks them. */
+/* The rest of a step is left to the next one, when this one has made much already. */
+static bool has_made_much(const struct effects *effects) {
+    return effects->count > EFFECTS_MAX - EFFECTS_STEP_MAX;
+}
+
+/* Let others have the shards at once; who waits here asks them. No step comes after this one: as
+ * many are told as there is room for, the others' requests time out. */
 static void on_stop(struct arbiter *self, struct effects *effects) {
     for (uint32_t i = 0; i < self->shard_count; i++) {
         struct shard *shard = &self->shards[i];
@@ -160,23 +170,21 @@ static void on_stop(struct arbiter *self, struct effects *effects) {
         effect->lease.call = LEASE_RELEASE;
         effect->lease.ttl_ms = 0;
     }
-    tell_unknown(self, effects);
+    while (self->unknown.first != NONE && !has_made_much(effects)) tell_unknown(self, effects);
 }
 
 /* ---- what each step does besides its event -------------------------------------------------- */
 
-/* The rest of a step is left to the next one, when this one has made much already. */
-static bool has_made_much(const struct effects *effects) {
-    return effects->count > EFFECTS_MAX - EFFECTS_STEP_MAX;
-}
-
 static void do_due(struct arbiter *self, struct effects *effects) {
-    for (unsigned i = 0; i < STEP_MAX; i++) {
+    for (unsigned i = 0; i < STEP_MAX && effects->count < EFFECTS_STEP_MAX; i++) {
         if (due_first_ms(&self->due) > self->now_ms) return;
         uint32_t index = due_first(&self->due);
         struct reservation *r = &self->reservations[index];
         touch(self, r);
-        if (r->drive_at_ms <= self->now_ms) payment_drive(self, r, effects);
+        if (r->drive_at_ms <= self->now_ms) {
+            payment_drive(self, r, effects);
+            project_reservation(self, r, effects);
+        }
         /* No room to end it now. */
         if (due_at_ms(&self->due, index) <= self->now_ms) {
             due_set(&self->due, index, self->now_ms + 1);

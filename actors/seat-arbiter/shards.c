@@ -28,6 +28,7 @@ void shard_drop(struct arbiter *self, struct shard *shard, uint64_t wait_ms) {
     shard_clear(self, shard);
     changes_open(&shard->ledger, 0);
     shard->show_seat = NONE;
+    shard->show_again = false;
     shard->phase = PHASE_STANDBY;
 }
 
@@ -129,6 +130,8 @@ static bool load_reservation(struct arbiter *self, struct shard *shard,
     for (uint32_t i = 0; i < r->seat_count; i++) {
         struct seat *seat = seat_find(self, r->performance_id, r->seats[i]);
         if (seat == NULL || seat->shard != shard->number) return false;
+        /* The states of what is live have the same numbers on both sides. */
+        if (seat->state != row->state || seat->reservation != NONE) return false;
         seat->reservation = index;
     }
     return true;
@@ -136,7 +139,7 @@ static bool load_reservation(struct arbiter *self, struct shard *shard,
 
 static bool load_request(struct arbiter *self, struct shard *shard,
                          const struct message_request_row *row) {
-    if (request_find(self, &row->request, row->user_id) != NONE) return false;
+    if (request_find(self, shard, &row->request, row->user_id) != NONE) return false;
     if (change_info(row->change) == NULL) return false;
     if (reservation_find(self, row->reservation_id) == NULL) return false;
     uint32_t index = request_new(self, shard, &row->request, row->user_id);
