@@ -96,6 +96,12 @@ $(OBJ)/embedded_sql.inc: $(MIGRATIONS) tools/embed
 	@tools/embed $(MIGRATIONS) >$@
 $(OBJ)/actors/persister/migrate.o: $(OBJ)/embedded_sql.inc
 
+TEMPLATES := $(sort $(wildcard docs/reference/*.md.in))
+$(OBJ)/embedded_pages.inc: $(TEMPLATES) tools/embed
+	@mkdir -p $(@D)
+	@tools/embed $(TEMPLATES) >$@
+$(OBJ)/tools/pages/main.o: $(OBJ)/embedded_pages.inc
+
 # ---- tests ------------------------------------------------------------------------------------
 
 .PHONY: unit
@@ -106,7 +112,7 @@ $(OBJ)/tests/%: $(OBJ)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
 
-.PHONY: system test check pages
+.PHONY: system test check pages golden
 system: all
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/system
 
@@ -122,6 +128,10 @@ PAGES ?= docs/reference
 pages: $(BUILD)/pages
 	@mkdir -p $(PAGES)
 	@$(BUILD)/pages $(PAGES)
+
+# A golden vector for each message that has none.
+golden: $(OBJ)/tests/test_golden
+	@$< --write schemas/golden
 
 # ---- running ----------------------------------------------------------------------------------
 

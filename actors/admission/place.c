@@ -253,6 +253,7 @@ static void sync_passes(struct admission *self, const struct request *request,
     uint64_t number = body->incarnation == self->epoch ? body->number : 0;
     if (number > ended->last) number = ended->last;
     if (number < ended->first - 1) number = ended->first - 1;
+    uint32_t rows = 0;
     for (unsigned i = 0; i < SYNC_STEP_MAX && number < ended->last; i++) {
         const struct ended_pass *pass = ended_at(ended, ++number);
         if (pass->expires_at_ms <= self->wall_ms) continue;
@@ -262,10 +263,12 @@ static void sync_passes(struct admission *self, const struct request *request,
         row->pass_ended_row.user_id = pass->user_id;
         row->pass_ended_row.grant = pass->grant;
         row->pass_ended_row.expires_at_ms = pass->expires_at_ms;
+        rows += 1;
     }
     struct message *synced = reply(request, MESSAGE_PASS_SYNCED, effects);
     synced->pass_synced.incarnation = self->epoch;
     synced->pass_synced.number = number;
+    synced->pass_synced.rows = rows;
 }
 
 /* ---- dispatch ------------------------------------------------------------------------------- */

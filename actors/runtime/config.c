@@ -168,6 +168,38 @@ int config_read_environment(struct config *config, char *error, size_t error_siz
     return 0;
 }
 
+/* The line of a file that is no setting of a section, or NULL: a value of a section itself, or
+ * something below a setting. Either would be forgotten in silence. */
+static zconfig_t *misplaced(zconfig_t *section) {
+    const char *value = zconfig_value(section);
+    if (value != NULL && value[0] != 0) return section;
+    for (zconfig_t *k = zconfig_child(section); k != NULL; k = zconfig_next(k)) {
+        if (zconfig_child(k) != NULL) return zconfig_child(k);
+    }
+    return NULL;
+}
+
+static int read_section(struct config *config, zconfig_t *section, const char *path, char *error,
+                        size_t error_size) {
+    zconfig_t *wrong = misplaced(section);
+    if (wrong != NULL) {
+        snprintf(error, error_size, "%.200s: %.60s: no such setting", path, zconfig_name(wrong));
+        return -1;
+    }
+    for (zconfig_t *k = zconfig_child(section); k != NULL; k = zconfig_next(k)) {
+        char section_key[160], why[256];
+        snprintf(section_key, sizeof section_key, "%.60s.%.60s", zconfig_name(section),
+                 zconfig_name(k));
+        const char *value = zconfig_value(k);
+        if (config_set(config, section_key, value == NULL ? "" : value, path, why, sizeof why) !=
+            0) {
+            snprintf(error, error_size, "%.200s: %s", path, why);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int config_read_file(struct config *config, const char *path, char *error, size_t error_size) {
     zconfig_t *root = zconfig_load(path);
     if (root == NULL) {
@@ -176,15 +208,7 @@ int config_read_file(struct config *config, const char *path, char *error, size_
     }
     int result = 0;
     for (zconfig_t *s = zconfig_child(root); s != NULL && result == 0; s = zconfig_next(s)) {
-        for (zconfig_t *k = zconfig_child(s); k != NULL && result == 0; k = zconfig_next(k)) {
-            char section_key[160], why[256];
-            snprintf(section_key, sizeof section_key, "%.60s.%.60s", zconfig_name(s),
-                     zconfig_name(k));
-            const char *value = zconfig_value(k);
-            result =
-                config_set(config, section_key, value == NULL ? "" : value, path, why, sizeof why);
-            if (result != 0) snprintf(error, error_size, "%.200s: %s", path, why);
-        }
+        result = read_section(config, s, path, error, error_size);
     }
     zconfig_destroy(&root);
     return result;

@@ -109,7 +109,7 @@ def running():
 
 @pytest.fixture
 def client(running):
-    client = Client(running["endpoints"]["clients"])
+    client = Client(running["endpoints"]["client"])
     yield client
     client.close()
 
@@ -170,7 +170,7 @@ def test_the_same_request_id_is_one_effect_and_one_answer(client, running):
     first = expect(client.hold(user, [seat], pass_, request_id), "RESERVATION", state=HELD)
     again = expect(client.hold(user, [seat], pass_, request_id), "RESERVATION", state=HELD)
     assert first["reservation_id"] == again["reservation_id"]
-    elsewhere = Client(running["endpoints"]["clients"])
+    elsewhere = Client(running["endpoints"]["client"])
     also = expect(elsewhere.hold(user, [seat], pass_, request_id), "RESERVATION", state=HELD)
     elsewhere.close()
     assert also["reservation_id"] == first["reservation_id"]

@@ -21,7 +21,8 @@ def test_seed(engine):
         assert report["sold"] == 100
         assert report["withoutSeat"] == 900
         assert report["doubleSold"] == 0
-        assert report["activePeak"] <= 200
+        assert [step["limit"] for step in report["active"]] == [100, 200]
+        assert all(0 < step["peak"] <= step["limit"] for step in report["active"])
         assert report["rankCorrelation"] > 0.9999
         assert report["answers"].get("5xx", 0) == 0
 

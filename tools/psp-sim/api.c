@@ -210,21 +210,36 @@ static void post_cancel(struct psp *psp, struct http_request *request, uint64_t 
     reply_payment(request, 200, payment, NULL);
 }
 
+/* A whole number in the query, or `fallback` if it is absent or none. */
+static uint64_t query_number(struct http_request *request, const char *name, uint64_t fallback) {
+    const char *text = http_query(request, name);
+    char *end;
+    if (text == NULL || text[0] < '0' || text[0] > '9') return fallback;
+    unsigned long long value = strtoull(text, &end, 10);
+    return *end == 0 ? value : fallback;
+}
+
+/* All payments, or `limit` of them from the `from`-th on; "next" says where the next page begins,
+ * 0: nowhere. */
 static void get_ledger(struct psp *psp, struct http_request *request, uint64_t unused) {
     struct payment_totals t;
     json_t *items = json_array();
+    uint64_t from = query_number(request, "from", 0);
+    uint64_t limit = query_number(request, "limit", PAYMENTS_MAX);
+    uint64_t next = from;
     (void)unused;
     payments_total(psp->payments, &t);
-    for (size_t i = 0; payments_at(psp->payments, i) != NULL; i++) {
-        json_array_append_new(items, payment_json(payments_at(psp->payments, i)));
+    for (; next < t.payments && next - from < limit; next++) {
+        json_array_append_new(items, payment_json(payments_at(psp->payments, next)));
     }
     reply_json(request, 200,
-               json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "payments",
+               json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "payments",
                          (json_int_t)t.payments, "authorised", (json_int_t)t.authorised, "declined",
                          (json_int_t)t.declined, "captured", (json_int_t)t.captured, "cancelled",
                          (json_int_t)t.cancelled, "refunded", (json_int_t)t.refunded,
                          "capturedAmount", (json_int_t)t.captured_amount, "refundedAmount",
-                         (json_int_t)t.refunded_amount, "items", items));
+                         (json_int_t)t.refunded_amount, "next",
+                         (json_int_t)(next < t.payments ? next : 0), "items", items));
 }
 
 /* ---- routing -------------------------------------------------------------------------------- */

@@ -6,8 +6,9 @@
  *     GET  /payments/{id}            its state; 404 unknown
  *     POST /payments/{id}/capture    AUTHORISED -> CAPTURED; again: the same; else 409
  *     POST /payments/{id}/cancel     PENDING, AUTHORISED -> CANCELLED; CAPTURED -> REFUNDED; else
- * the state as it is; unknown: CANCELLED, and it can never be authorised (409) GET  /ledger totals
- * ("ever" for authorised and captured) and every payment
+ *          the state as it is; unknown: CANCELLED, and it can never be authorised (409)
+ *     GET  /ledger?from=n&limit=n    totals ("ever" for authorised and captured) and every payment,
+ *          or a page of them; "next" is the next page's `from`, 0 at the end
  *
  * A payment is {"id","state","amount","reference"}; ids are strings, amounts integers in the
  * smallest unit. A refusal has "error", a sentence. 503: the ledger could not be written and
