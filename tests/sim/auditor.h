@@ -2,8 +2,8 @@
  * Redis, and by what people asked and were told. It shares nothing with the cores but the tables of
  * legal changes; one function for each invariant of the design, named check_i1 and so on.
  *
- * Safety is judged at every commit, every call of the payment gateway and every reply; the rest when
- * faults are over and everything has come to rest. */
+ * Safety is judged at every commit, every call of the payment gateway and every reply; the rest
+ * when faults are over and everything has come to rest. */
 #ifndef TICKETLAB_SIM_AUDITOR_H
 #define TICKETLAB_SIM_AUDITOR_H
 
@@ -18,8 +18,8 @@ struct told_reservation {
     uint64_t id;
     uint32_t shard, performance_id, seat_id; /* its first seat */
     uint64_t user_id, amount;
-    uint32_t states;  /* bit of each reservation state that it has had */
-    uint8_t state;    /* the last */
+    uint32_t states;                 /* bit of each reservation state that it has had */
+    uint8_t state;                   /* the last */
     uint64_t hold_epoch, invoked_us; /* of its HOLD; when its user first asked */
     uint32_t confirms, captures, refunds;
 };

@@ -119,7 +119,7 @@ static void check_i9_seat(struct world *w, uint32_t p, uint32_t s) {
     prefixed(name, p, short_name);
     const struct redis_key *key = redis_get(w, name);
     const char *shown = key == NULL ? "" : key->value;
-    const char *wanted = state == SEAT_CONFIRMED      ? "CONFIRMED"
+    const char *wanted = state == SEAT_CONFIRMED     ? "CONFIRMED"
                          : seat_state_is_live(state) ? "SELECTED"
                                                      : "";
     if (strcmp(shown, wanted) != 0)

@@ -26,8 +26,8 @@ static void check_i2(struct world *w, const char *who, const struct message_rese
     const struct told_reservation *r = auditor_reservation(w, m->reservation_id);
     uint64_t key = seat_key(m->performance_id, m->seats_count == 0 ? 0 : m->seats[0]);
     if (!has_been(r, m->state) || r->user_id != m->user_id || r->amount != m->amount)
-        violation(w, "I2", key, "%s: reservation %llu is told to be %s, which is not committed", who,
-                  LLU(m->reservation_id), reservation_state_name(m->state));
+        violation(w, "I2", key, "%s: reservation %llu is told to be %s, which is not committed",
+                  who, LLU(m->reservation_id), reservation_state_name(m->state));
 }
 
 static void check_i2_place(struct world *w, const struct message_place *m, uint64_t performance) {
@@ -132,11 +132,10 @@ static void note_place(struct world *w, const struct node *node, const struct me
         if (p->number == m->place.number && p->performance_id == m->key) return;
     }
     a->places = world_grow(w, a->places, a->place_count, &a->place_capacity, sizeof *a->places);
-    a->places[a->place_count++] =
-        (struct told_place){.performance_id = (uint32_t)m->key,
-                            .number = m->place.number,
-                            .user_id = m->place.user_id,
-                            .epoch = node->epochs[WAITING_ROOM]};
+    a->places[a->place_count++] = (struct told_place){.performance_id = (uint32_t)m->key,
+                                                      .number = m->place.number,
+                                                      .user_id = m->place.user_id,
+                                                      .epoch = node->epochs[WAITING_ROOM]};
 }
 
 void auditor_node_sent(struct world *w, const struct node *node, const struct message *m) {
@@ -160,8 +159,8 @@ void auditor_node_sent(struct world *w, const struct node *node, const struct me
 
 void auditor_invoked(struct world *w, struct wish *wish) {
     struct auditor *a = w->auditor;
-    a->wish_seq = world_grow(w, a->wish_seq, a->wish_seq_count, &a->wish_seq_capacity,
-                             sizeof *a->wish_seq);
+    a->wish_seq =
+        world_grow(w, a->wish_seq, a->wish_seq_count, &a->wish_seq_capacity, sizeof *a->wish_seq);
     a->wish_seq[a->wish_seq_count++] = 0;
     for (uint32_t i = 0; i < w->plan.shards; i++) wish->floor[i] = a->shards[i].answered;
     if (wish->type != MESSAGE_LEAVE) return;

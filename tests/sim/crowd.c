@@ -278,7 +278,8 @@ static void be_a_nuisance(struct world *w, struct user *user) {
     } else if (chosen == 3) {
         struct message m;
         message_init(&m, MESSAGE_CANCEL_SEAT);
-        m.key = seat_key(user->performance_id, 1 + (uint32_t)chance_below(&w->chance, w->plan.seats));
+        m.key =
+            seat_key(user->performance_id, 1 + (uint32_t)chance_below(&w->chance, w->plan.seats));
         m.cancel_seat.user_id = user_id_of(user);
         ask(w, user, &m);
     } else {
@@ -320,8 +321,8 @@ static void next_sold(struct world *w, struct user *user) {
 
 static void next(struct world *w, struct user *user) {
     bool mischief = chance_hit(&w->chance, w->plan.wish_mischief);
-    if (w->closing && (user->stage == STAGE_OUT || user->stage == STAGE_WAITING ||
-                       user->stage == STAGE_ACTIVE)) {
+    if (w->closing &&
+        (user->stage == STAGE_OUT || user->stage == STAGE_WAITING || user->stage == STAGE_ACTIVE)) {
         user->stage = STAGE_GONE;
         return;
     }
@@ -486,8 +487,7 @@ static void on_frame(struct world *w, struct node *node, const struct packet *pa
         data += used;
         size -= used;
         if (packet->pipe != PIPE_FEEDS) take(w, packet->client, &message);
-        if (packet->pipe != PIPE_CLIENTS)
-            operator_takes(w, &message, packet->pipe == PIPE_FEEDS);
+        if (packet->pipe != PIPE_CLIENTS) operator_takes(w, &message, packet->pipe == PIPE_FEEDS);
     }
 }
 

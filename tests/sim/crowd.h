@@ -1,6 +1,6 @@
 /* The people outside, as one process of the world: users with one socket each (and a second one
- * under which some try their request ids again with other content), operators, readers of the seats,
- * and the HTTP gateway's end of the payment gateway's callbacks.
+ * under which some try their request ids again with other content), operators, readers of the
+ * seats, and the HTTP gateway's end of the payment gateway's callbacks.
  *
  * Each request is a *wish*: it has one request id and one content, is sent again until it is
  * answered for good, and is part of the history that the auditor judges. */
@@ -14,17 +14,17 @@ enum { USER_BASE = 1000, USERS_MAX = 64, NO_WISH = UINT32_MAX };
 enum told {
     TOLD_NOTHING, /* not answered: may have happened or not */
     TOLD_OK,
-    TOLD_NO,      /* refused for good */
+    TOLD_NO, /* refused for good */
 };
 
 struct wish {
-    uint32_t user;   /* index; USERS_MAX and above: an operator's, a reader's, the gateway's */
-    uint16_t type;   /* enum message_type */
+    uint32_t user; /* index; USERS_MAX and above: an operator's, a reader's, the gateway's */
+    uint16_t type; /* enum message_type */
     uint16_t size, twin_size;
-    uint8_t *data;   /* the message, encoded */
-    uint8_t *twin;   /* the same request id with other content; NULL: none */
+    uint8_t *data; /* the message, encoded */
+    uint8_t *twin; /* the same request id with other content; NULL: none */
     uint32_t performance_id;
-    uint64_t grant;  /* of the pass shown; 0: it is not one of the user's own */
+    uint64_t grant; /* of the pass shown; 0: it is not one of the user's own */
     uint64_t pass_expires_ms;
     uint64_t invoked_us, answered_us;
     uint32_t attempts;
@@ -32,7 +32,7 @@ struct wish {
     uint64_t reservation_id; /* told, or wished for */
     uint16_t code;
     uint64_t floor[SIM_SHARDS_MAX]; /* changes that others had been told of before this began */
-    bool calm; /* nothing was wrong when it was made */
+    bool calm;                      /* nothing was wrong when it was made */
 };
 
 enum stage {

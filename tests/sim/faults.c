@@ -81,7 +81,7 @@ static void cut(struct world *w, struct node *node) {
     if (!both && other != node->index) mark(w, MARK_PARTITIONED);
 }
 
-static void clog(struct world *w, struct node *node) {
+static void clog_link(struct world *w, struct node *node) {
     uint32_t other = (uint32_t)chance_below(&w->chance, w->node_count);
     net_clog(w, node->index, other, w->now_us + lasts_us(w));
 }
@@ -119,7 +119,7 @@ static void happen(struct world *w, enum fault fault) {
     case FAULT_CRASH_IN_STEP: crash_in_step(w, node); break;
     case FAULT_PAUSE: pause_it(w, node); break;
     case FAULT_PARTITION: cut(w, node); break;
-    case FAULT_CLOG: clog(w, node); break;
+    case FAULT_CLOG: clog_link(w, node); break;
     case FAULT_WALL_JUMP: jump(w, node); break;
     case FAULT_REDIS_DOWN: w->redis->down_until_us = until_us; break;
     case FAULT_REDIS_WIPE: wipe_redis(w); break;

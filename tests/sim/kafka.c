@@ -189,7 +189,8 @@ static void turn(struct world *w, void *arg, uint64_t life, uint64_t unused) {
     bool store_away = w->store->refuses_until_us > w->now_us;
     bool away = node->paused_until_us > w->now_us || w->kafka->down_until_us > w->now_us;
     for (uint32_t p = 0; bridge->open && p < SIM_PARTITIONS; p++)
-        bridge->lost = bridge->lost || w->kafka->partitions[p].count < (uint64_t)bridge->ends.end[p];
+        bridge->lost =
+            bridge->lost || w->kafka->partitions[p].count < (uint64_t)bridge->ends.end[p];
     if (bridge->open && (bridge->broken || bridge->lost || store_away)) {
         mark(w, MARK_PRODUCER_REMADE);
         bridge->open = false;

@@ -1,7 +1,8 @@
 /* Kafka, and the kafka-bridge as a process of the world.
  *
- * The topic is a log of records in partitions; a record's partition follows its key. Acknowledgements
- * may be lost: then a record is there, and its sender does not know. The topic can lose its log.
+ * The topic is a log of records in partitions; a record's partition follows its key.
+ * Acknowledgements may be lost: then a record is there, and its sender does not know. The topic can
+ * lose its log.
  *
  * The bridge does what actors/kafka-bridge/bridge.c does, by the same lane.c, ends.c and
  * event_format.c: it reads the outbox behind its cursors, moves them by delivery reports alone, and

@@ -18,10 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef SIM_COMMIT
-#define SIM_COMMIT "unknown"
-#endif
-
 enum {
     JOBS_MAX = 64,
     TWICE_EVERY = 100,
@@ -49,6 +45,11 @@ struct options {
 int mutant_enabled;
 #endif
 
+static const char *commit(void) {
+    const char *text = getenv("SIM_COMMIT");
+    return text == NULL ? "unknown" : text;
+}
+
 const char *mark_text(enum mark m) {
     static const char *const texts[] = {
 #define MARK(NAME, text) text,
@@ -75,7 +76,7 @@ static void replay(uint64_t seed, const struct violation *v) {
 static void tell_failure(uint64_t seed, const struct violation *v, bool with_story) {
     printf("FAILED  seed %" PRIu64 " at %.3f s: %s: %s\n", seed, (double)v->at_us / 1e6,
            v->invariant, v->text);
-    printf("        commit %s, again by: tests/sim/run --seed %" PRIu64 "\n", SIM_COMMIT, seed);
+    printf("        commit %s, again by: build/release/sim/simulator --seed %" PRIu64 "\n", commit(), seed);
     if (with_story) replay(seed, v);
     fflush(stdout);
 }
@@ -179,7 +180,7 @@ static int run_many(const struct options *options) {
     bool all_marks = tell_marks(&sum, options->seeds);
     printf("sim: %" PRIu64 " seeds from %" PRIu64 ", commit %s: %.1f s, %.0f events/s, %.0f s of "
            "virtual time, %" PRIu64 " requests, %" PRIu64 " seats sold\n",
-           options->seeds, options->base, SIM_COMMIT, took, (double)sum.events / took,
+           options->seeds, options->base, commit(), took, (double)sum.events / took,
            (double)sum.virtual_us / 1e6, sum.requests, sum.seats_sold);
     if (options->seeds >= MARKS_WANTED_SEEDS && !all_marks) {
         printf("VOID: what must happen sometimes never did\n");
@@ -209,10 +210,9 @@ static int run_single(const struct options *options) {
 #ifdef TICKETLAB_MUTANTS
 
 static const char *mutant_text(uint32_t mutant) {
-    static const char *const texts[] = {
-        "none",
+    static const char *const texts[] = {"none",
 #define MUTANT_ROW(NAME, text) text,
-        MUTANTS(MUTANT_ROW)
+                                        MUTANTS(MUTANT_ROW)
 #undef MUTANT_ROW
     };
     return texts[mutant];
@@ -259,10 +259,9 @@ static int run_mutants(const struct options *options) {
 }
 
 static int mutant_named(const char *name) {
-    static const char *const names[] = {
-        "NONE",
+    static const char *const names[] = {"NONE",
 #define MUTANT_ROW(NAME, text) #NAME,
-        MUTANTS(MUTANT_ROW)
+                                        MUTANTS(MUTANT_ROW)
 #undef MUTANT_ROW
     };
     for (int i = 0; i < MUTANT_COUNT; i++) {

@@ -13,10 +13,10 @@
 enum pipe { PIPE_CLIENTS, PIPE_ACTORS, PIPE_FEEDS, PIPE_STORES };
 
 struct packet {
-    uint32_t from, to;     /* nodes */
+    uint32_t from, to; /* nodes */
     uint32_t from_life, to_life;
     enum pipe pipe;
-    uint32_t client;       /* which of the crowd's sockets, on PIPE_CLIENTS */
+    uint32_t client; /* which of the crowd's sockets, on PIPE_CLIENTS */
     uint32_t size;
     uint8_t data[];
 };

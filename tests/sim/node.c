@@ -108,8 +108,7 @@ static void deadline_due(struct world *w, void *arg, uint64_t life, uint64_t ord
         return;
     }
     struct event event = {.kind = EVENT_TIMEOUT};
-    node_step(w, node, &event);
-    if (node->up) net_flush(w, node->index);
+    node_post(w, node, &event);
 }
 
 static void wait_on(struct world *w, struct node *node) {

@@ -2,8 +2,8 @@
  *
  * The shell here does what actors/runtime/shell.c and links.c do: it steps the core with each
  * message, performs the effects in their order, sends one frame per destination at the end of a
- * turn, says HELLO to every broker, and uses one that has answered lately. A process can die between
- * any two effects of a step; then the frames of the turn are lost with it. */
+ * turn, says HELLO to every broker, and uses one that has answered lately. A process can die
+ * between any two effects of a step; then the frames of the turn are lost with it. */
 #ifndef TICKETLAB_SIM_NODE_H
 #define TICKETLAB_SIM_NODE_H
 

@@ -12,7 +12,7 @@ enum { LANES_MAX = 4, LOCK_AGAIN_US = 1500, LOCK_WAIT_US = 3000000, CONNECT_US =
 struct job {
     struct node *node;
     struct job *next;
-    uint32_t life;          /* of the persister that took it */
+    uint32_t life; /* of the persister that took it */
     uint32_t from, from_life;
     struct request_id request_id;
     bool is_claim;
@@ -103,9 +103,9 @@ static void say_outcome(struct world *w, struct job *job, enum store_outcome out
     if (job->attempts.unknown && outcome == STORE_DUP) mark(w, MARK_UNKNOWN_COMMITTED);
     if (job->attempts.unknown && outcome == STORE_OK) mark(w, MARK_UNKNOWN_NOT_COMMITTED);
     message_init(&message, MESSAGE_STORED);
-    message.stored = (struct message_stored){job->shard, job->batch.epoch,
-                                             job->batch.first_seq + job->batch.count - 1,
-                                             (uint8_t)outcome};
+    message.stored =
+        (struct message_stored){job->shard, job->batch.epoch,
+                                job->batch.first_seq + job->batch.count - 1, (uint8_t)outcome};
     say(w, job, &message);
 }
 
@@ -363,8 +363,7 @@ static void take(struct world *w, struct node *node, const struct packet *packet
     struct address from = {packet->from, packet->from_life, 0};
     enum collected collected = COLLECTED_MORE;
     if (message->type == MESSAGE_CLAIM) {
-        struct job *job =
-            job_new(w, node, packet, &message->request_id, message->claim.shard);
+        struct job *job = job_new(w, node, packet, &message->request_id, message->claim.shard);
         job->is_claim = true;
         memcpy(job->owner, message->claim.owner, sizeof job->owner);
         add_job(w, job);

@@ -1,6 +1,6 @@
 /* The persister as a process of the world: lanes, one transaction at a time in each, and the ways
- * in which a transaction can end without anybody knowing how. Collecting a batch and judging what an
- * error means are the persister's own (batch.c, verdict.c). */
+ * in which a transaction can end without anybody knowing how. Collecting a batch and judging what
+ * an error means are the persister's own (batch.c, verdict.c). */
 #ifndef TICKETLAB_SIM_PERSISTER_H
 #define TICKETLAB_SIM_PERSISTER_H
 

@@ -26,8 +26,7 @@ struct psp_payment *psp_payment_of(struct world *w, uint64_t reservation_id) {
 
 static struct psp_payment *add(struct world *w, uint64_t id, uint64_t amount, uint8_t state) {
     struct psp *psp = w->psp;
-    psp->payments =
-        world_grow(w, psp->payments, psp->count, &psp->capacity, sizeof *psp->payments);
+    psp->payments = world_grow(w, psp->payments, psp->count, &psp->capacity, sizeof *psp->payments);
     struct psp_payment *payment = &psp->payments[psp->count++];
     *payment = (struct psp_payment){.id = id, .amount = amount, .state = state};
     payment->stubborn = chance_hit(&w->chance, w->plan.psp_stubborn);

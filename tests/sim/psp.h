@@ -10,7 +10,7 @@ struct psp_payment {
     uint64_t id;
     uint64_t amount;
     uint8_t state;
-    bool tombstone; /* cancelled before it was asked for */
+    bool tombstone;            /* cancelled before it was asked for */
     bool stubborn;             /* see is_stubborn() */
     bool authorised, captured; /* ever */
 };

@@ -198,9 +198,10 @@ static int call(lua_State *lua) {
         const char *name;
         lua_CFunction run;
     } commands[] = {
-        {"GET", call_get},   {"SET", call_set},     {"DEL", call_del},       {"UNLINK", call_del},
-        {"HSET", call_hset}, {"HMGET", call_hmget}, {"ZADD", call_zadd},     {"ZREM", call_zrem},
-        {"SADD", call_sadd}, {"ZRANGE", call_members}, {"SMEMBERS", call_members},
+        {"GET", call_get},        {"SET", call_set},          {"DEL", call_del},
+        {"UNLINK", call_del},     {"HSET", call_hset},        {"HMGET", call_hmget},
+        {"ZADD", call_zadd},      {"ZREM", call_zrem},        {"SADD", call_sadd},
+        {"ZRANGE", call_members}, {"SMEMBERS", call_members},
     };
     const char *name = luaL_checkstring(lua, 1);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
@@ -289,7 +290,8 @@ static struct redis_state copy(struct world *w, const struct redis_state *state)
         if (key->kind == REDIS_GONE) key->count = 0;
         key->capacity = key->count;
         key->items = key->count == 0 ? NULL : world_alloc(w, key->count * sizeof *key->items);
-        if (key->count > 0) memcpy(key->items, state->keys[i].items, key->count * sizeof *key->items);
+        if (key->count > 0)
+            memcpy(key->items, state->keys[i].items, key->count * sizeof *key->items);
     }
     return copied;
 }

@@ -174,9 +174,9 @@ static void execute(struct world *w, void *arg, uint64_t answer_us, uint64_t unu
                      &call->result);
     }
     call->executed = true;
-    bool mute = !w->healing && (w->redis->mute_until_us > w->now_us
-                                    ? chance_hit(&w->chance, 500)
-                                    : chance_hit(&w->chance, w->plan.redis_mute));
+    bool mute = !w->healing &&
+                (w->redis->mute_until_us > w->now_us ? chance_hit(&w->chance, 500)
+                                                     : chance_hit(&w->chance, w->plan.redis_mute));
     if (!mute) world_at(w, answer_us, answer, call, false, 0);
 }
 
@@ -208,8 +208,7 @@ static struct call *call_new(struct world *w, struct node *node, enum call_kind 
 
 void redis_port_lease(struct world *w, struct node *node, const struct effect *effect) {
     bool take = effect->lease.call == LEASE_TAKE;
-    struct call *call =
-        call_new(w, node, take ? CALL_LEASE : CALL_RELEASE, effect->lease.shard, 4);
+    struct call *call = call_new(w, node, take ? CALL_LEASE : CALL_RELEASE, effect->lease.shard, 4);
     snprintf(call->words[0], WORD_SIZE, "lease:%" PRIu32, effect->lease.shard);
     snprintf(call->words[1], WORD_SIZE, "%s", take ? "take" : "release");
     snprintf(call->words[2], WORD_SIZE, "%s", node->name);

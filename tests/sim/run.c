@@ -6,6 +6,7 @@
 #include "tests/sim/redis.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void world_arena_reset(void);
@@ -41,7 +42,8 @@ static void make_some(struct world *w, uint32_t count, uint8_t role, const char 
 }
 
 static void make_world(struct world *w) {
-    w->effects = world_alloc(w, sizeof *w->effects);
+    static struct effects effects;
+    w->effects = &effects;
     w->nodes = world_alloc(w, NODES_MAX * sizeof *w->nodes);
     net_new(w);
     redis_new(w);

@@ -14,7 +14,7 @@ struct log_row {
     uint64_t epoch;
     struct request_id request_id;
     struct message_seat_change change;
-    uint64_t auto_id;      /* a number taken when the row was written, not when it was committed */
+    uint64_t auto_id; /* a number taken when the row was written, not when it was committed */
     uint64_t committed_us;
 };
 
@@ -67,9 +67,9 @@ struct store_batch {
     uint32_t shard;
     uint64_t epoch, first_seq;
     uint32_t count;
-    uint64_t auto_id; /* of its first row */
-    struct log_row *rows;           /* of a shard of seats */
-    struct grant_log_row *grants;   /* of the waiting room */
+    uint64_t auto_id;             /* of its first row */
+    struct log_row *rows;         /* of a shard of seats */
+    struct grant_log_row *grants; /* of the waiting room */
 };
 
 struct store_shard {

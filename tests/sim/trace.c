@@ -114,12 +114,8 @@ static void print_body(const struct message *m) {
         printf(" want %s again %u", payment_state_name(m->payment_drive.want),
                m->payment_drive.again);
         break;
-    case MESSAGE_PAYMENT_RESULT:
-        printf(" %s", payment_state_name(m->payment_result.state));
-        break;
-    case MESSAGE_PAY:
-        printf(" user %" PRIu64 " wait %u", m->pay.user_id, m->pay.wait);
-        break;
+    case MESSAGE_PAYMENT_RESULT: printf(" %s", payment_state_name(m->payment_result.state)); break;
+    case MESSAGE_PAY: printf(" user %" PRIu64 " wait %u", m->pay.user_id, m->pay.wait); break;
     case MESSAGE_CLAIM: printf(" shard %" PRIu32 " by %s", m->claim.shard, m->claim.owner); break;
     case MESSAGE_CLAIMED:
         printf(" shard %" PRIu32 " epoch %" PRIu64 " applied %" PRIu64 " rows %" PRIu32,

@@ -46,7 +46,7 @@ void *world_grow(struct world *w, void *items, uint32_t count, uint32_t *capacit
     if (count < *capacity) return items;
     *capacity = *capacity == 0 ? 16 : *capacity * 2;
     void *larger = world_alloc(w, *capacity * size);
-    if (count > 0) memcpy(larger, items, count * size);
+    if (items != NULL) memcpy(larger, items, count * size);
     return larger;
 }
 
