@@ -195,8 +195,9 @@ static void hold_with(struct world *w, struct user *user, struct message *m, uin
         twin.key = seat_key(user->performance_id, twin.hold.seats[0]);
         bool same = twin.hold.seats_count == m->hold.seats_count &&
                     memcmp(twin.hold.seats, m->hold.seats, sizeof twin.hold.seats) == 0;
-        if (!same && store_seat_of(w, user->performance_id, twin.hold.seats[0])->shard ==
-                         store_seat_of(w, user->performance_id, m->hold.seats[0])->shard) {
+        if (twin.hold.seats_count > 0 && m->hold.seats[0] <= w->plan.seats && !same &&
+            store_seat_of(w, user->performance_id, twin.hold.seats[0])->shard ==
+                store_seat_of(w, user->performance_id, m->hold.seats[0])->shard) {
             wish->twin = encoded(w, &twin, &wish->twin_size);
         }
     }
@@ -243,16 +244,17 @@ static const struct user *somebody_else(struct world *w, const struct user *user
 static void hold_what_is_not_mine(struct world *w, struct user *user) {
     const struct user *other = somebody_else(w, user);
     struct message m;
-    uint64_t grant = 0, expires_ms = 0;
+    uint64_t grant = user->grant, expires_ms = user->pass_expires_ms;
     fill_hold(w, user, &m);
     if (m.hold.seats_count == 0) m.hold.seats[m.hold.seats_count++] = 1;
     m.key = seat_key(user->performance_id, m.hold.seats[0]);
-    switch (chance_below(&w->chance, 6)) {
+    uint64_t chosen = chance_below(&w->chance, 6);
+    if (chosen == 2 && other == user) chosen = 0;
+    if (chosen != 4) grant = expires_ms = 0;
+    switch (chosen) {
     case 0: m.hold.pass_size = 0; break;
     case 1: m.hold.pass[chance_below(&w->chance, TOKEN_SIZE)] ^= 0x10; break;
-    case 2:
-        if (other != user) memcpy(m.hold.pass, other->pass, TOKEN_SIZE);
-        break;
+    case 2: memcpy(m.hold.pass, other->pass, TOKEN_SIZE); break;
     case 3:
         memcpy(m.hold.pass, user->old_pass, TOKEN_SIZE);
         grant = user->old_grant;

@@ -19,7 +19,7 @@ struct bridge {
     uint32_t producer; /* counts up; reports of older ones are nobody's */
     bool open, moved, broken, lost;
     bool failed[SIM_PARTITIONS]; /* what this producer sends behind a failure fails too */
-    uint64_t order_us;           /* it keeps the order of what it sends */
+    uint64_t order_us, report_us; /* it keeps the order of what it sends, and of its reports */
     uint64_t last_auto_id;       /* how a cursor must not be made */
 };
 
@@ -77,6 +77,14 @@ static void reported(struct world *w, void *arg, uint64_t failed, uint64_t unuse
     bridge->moved = true;
 }
 
+/* A producer's reports come in the order of what it sent. */
+static void report(struct world *w, struct sending *s, bool failed) {
+    uint64_t at_us = w->now_us + net_delay_us(w);
+    if (at_us <= w->bridge->report_us) at_us = w->bridge->report_us + 1;
+    w->bridge->report_us = at_us;
+    world_at(w, at_us, reported, s, failed, 0);
+}
+
 static void arrived(struct world *w, void *arg, uint64_t a, uint64_t b) {
     struct sending *s = arg;
     bool hostile = !w->healing && !w->plan.calm;
@@ -87,13 +95,13 @@ static void arrived(struct world *w, void *arg, uint64_t a, uint64_t b) {
     if (behind || w->kafka->down_until_us > w->now_us || w->kafka->topic != s->topic ||
         (hostile && chance_hit(&w->chance, w->plan.kafka_error))) {
         if (current) w->bridge->failed[s->partition] = true;
-        world_at(w, w->now_us + net_delay_us(w), reported, s, true, 0);
+        report(w, s, true);
         return;
     }
     s->offset = append(w, s->partition, &s->record);
     auditor_event_delivered(w, &s->record);
     bool fails = hostile && chance_hit(&w->chance, w->plan.kafka_lost_ack);
-    world_at(w, w->now_us + net_delay_us(w), reported, s, fails, 0);
+    report(w, s, fails);
 }
 
 static void send_row(struct world *w, struct node *node, uint32_t shard,
