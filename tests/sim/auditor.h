@@ -36,7 +36,7 @@ struct told_seat {
 struct told_place {
     uint32_t performance_id;
     uint64_t number, user_id, epoch;
-    bool over; /* admitted, or wished to leave */
+    bool over; /* admitted, or told to be absent */
 };
 
 struct told_shard {

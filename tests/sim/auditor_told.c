@@ -122,10 +122,18 @@ static void note_sent(struct world *w, const struct node *node, const struct mes
     told->sent_us[seq] = w->now_us;
 }
 
+static void leave_line(struct world *w, uint64_t user_id, uint64_t performance_id) {
+    for (uint32_t i = 0; i < w->auditor->place_count; i++) {
+        struct told_place *p = &w->auditor->places[i];
+        if (p->user_id == user_id && p->performance_id == performance_id) p->over = true;
+    }
+}
+
 /* A number that was never told before is new in this epoch: whoever is admitted after it in this
  * epoch came later. */
 static void note_place(struct world *w, const struct node *node, const struct message *m) {
     struct auditor *a = w->auditor;
+    if (m->place.state == PLACE_ABSENT) leave_line(w, m->place.user_id, m->key);
     if (m->place.state != PLACE_WAITING) return;
     for (uint32_t i = a->place_count; i > 0; i--) {
         const struct told_place *p = &a->places[i - 1];
@@ -163,10 +171,6 @@ void auditor_invoked(struct world *w, struct wish *wish) {
         world_grow(w, a->wish_seq, a->wish_seq_count, &a->wish_seq_capacity, sizeof *a->wish_seq);
     a->wish_seq[a->wish_seq_count++] = 0;
     for (uint32_t i = 0; i < w->plan.shards; i++) wish->floor[i] = a->shards[i].answered;
-    if (wish->type != MESSAGE_LEAVE) return;
-    for (uint32_t i = 0; i < a->place_count; i++) {
-        if (a->places[i].user_id == USER_BASE + wish->user) a->places[i].over = true;
-    }
 }
 
 /* Others who begin from now on come after what this one was told. */

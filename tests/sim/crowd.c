@@ -523,7 +523,6 @@ void crowd_heal(struct world *w) {
         user->wish = NO_WISH;
         after(w, user, thinks_us(w));
     }
-    operator_heal(w);
 }
 
 bool crowd_is_quiet(const struct world *w) {

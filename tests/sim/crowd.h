@@ -102,7 +102,6 @@ void wish_send_twin(struct world *w, uint32_t wish);
 /* ---- operator.c ----------------------------------------------------------------------------- */
 
 void operator_start(struct world *w);
-void operator_heal(struct world *w);
 void operator_takes(struct world *w, const struct message *message, bool from_feed);
 
 #endif

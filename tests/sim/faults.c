@@ -170,6 +170,7 @@ void faults_heal(struct world *w) {
         struct node *node = &w->nodes[i];
         node->die_after = 0;
         node->paused_until_us = 0;
+        node->wall_offset_ms = node->wall_skew_ms;
         if (!node->up) node_start(w, node);
     }
 }

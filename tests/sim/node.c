@@ -235,7 +235,7 @@ struct node *node_new(struct world *w, uint8_t role, const char *name, const str
     uint64_t drift = chance_between(&w->chance, 0, 2 * w->plan.drift_ppm);
     uint64_t skew = chance_between(&w->chance, 0, 2 * w->plan.skew_ms);
     node->drift_ppm = (int64_t)drift - w->plan.drift_ppm;
-    node->wall_offset_ms = (int64_t)skew - w->plan.skew_ms;
+    node->wall_offset_ms = node->wall_skew_ms = (int64_t)skew - w->plan.skew_ms;
     if (actor != NULL) node->on_frame = core_frame;
     return node;
 }

@@ -40,7 +40,8 @@ struct node {
     /* clocks */
     uint64_t boot_offset_ms;
     int64_t drift_ppm;
-    int64_t wall_offset_ms;
+    int64_t wall_skew_ms;   /* while nothing is wrong */
+    int64_t wall_offset_ms; /* now */
 
     /* of a core */
     const struct actor *actor;

@@ -72,6 +72,18 @@ void crowd_read(struct world *w, uint32_t shard) {
     insist(w, READER, &m);
 }
 
+/* What operators have done is undone, again and again: an older request may come late. */
+static void undo(struct world *w) {
+    if (w->plan.operator_limits && chance_hit(&w->chance, 200))
+        set_limits(w, (uint32_t)w->plan.config.admission_active_max,
+                   (uint32_t)w->plan.config.admission_rate, 0);
+    for (uint32_t p = 1; p <= w->plan.performances && w->plan.operator_blocks; p++) {
+        for (uint32_t s = 1; s <= w->plan.seats; s++) {
+            if (w->crowd->mirror[p][s].state == SEAT_BLOCKED) block(w, false, p, s);
+        }
+    }
+}
+
 static void work(struct world *w, void *arg, uint64_t a, uint64_t b) {
     const struct plan *plan = &w->plan;
     (void)arg;
@@ -95,15 +107,6 @@ static void work(struct world *w, void *arg, uint64_t a, uint64_t b) {
 
 void operator_start(struct world *w) {
     world_at(w, w->now_us + EVERY_US, work, NULL, 0, 0);
-}
-
-void operator_heal(struct world *w) {
-    if (w->plan.operator_limits)
-        set_limits(w, (uint32_t)w->plan.config.admission_active_max,
-                   (uint32_t)w->plan.config.admission_rate, 0);
-    for (uint32_t p = 1; p <= w->plan.performances && w->plan.operator_blocks; p++) {
-        for (uint32_t s = 1; s <= w->plan.seats; s++) block(w, false, p, s);
-    }
 }
 
 /* ---- readers -------------------------------------------------------------------------------- */

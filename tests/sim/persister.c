@@ -1,6 +1,6 @@
 #include "tests/sim/persister.h"
 
-#include "actors/persister/batch.h"
+#include "actors/persister/store_sql.h"
 #include "actors/runtime/mutant.h"
 #include "tests/sim/store.h"
 
@@ -171,7 +171,7 @@ static void say_grants(struct world *w, struct job *job) {
     }
     for (uint32_t i = 0; i < w->store->grant_count; i++) {
         const struct store_grant *g = &w->store->grants[i];
-        if (g->expires_at_ms <= wall_ms) continue;
+        if (g->expires_at_ms + CLOCKS_APART_MS <= wall_ms) continue;
         message_init(&m, MESSAGE_GRANT_ROW);
         m.grant_row = (struct message_grant_row){g->performance_id, g->grant,         g->user_id,
                                                  g->number,         g->expires_at_ms, g->ended};

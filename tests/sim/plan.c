@@ -101,7 +101,7 @@ static void draw_people(struct plan *plan, struct chance *c) {
     plan->wish_vanish = plan->calm ? 0 : (uint32_t)ONE_OF(c, 0, 20, 100, 300);
     plan->wish_mischief = (uint32_t)ONE_OF(c, 0, 50, 200, 400);
     plan->wish_refund = (uint32_t)ONE_OF(c, 0, 100, 500);
-    plan->think_us = ONE_OF(c, 5000, 50000, 200000, 500000);
+    plan->think_us = ONE_OF(c, 30000, 100000, 200000, 500000);
     plan->answer_us = between(c, 150000, 800000);
     plan->operator_blocks = chance_hit(c, 300);
     plan->operator_limits = chance_hit(c, 200);

@@ -44,7 +44,7 @@ struct plan {
     uint32_t redis_mute;             /* of calls without an answer, per mille */
     uint64_t psp_us_min, psp_us_max; /* of a decision */
     uint32_t psp_success, psp_lost, psp_lost_answer, psp_late;
-    uint32_t psp_stubborn; /* authorised payments that cannot be cancelled */
+    uint32_t psp_stubborn; /* see is_stubborn() of psp.c */
     uint32_t callback_lost, callback_twice, callback_late, callback_lies;
     uint32_t kafka_error, kafka_lost_ack;
     uint32_t skew_ms; /* of wall clocks, to either side */

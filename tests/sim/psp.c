@@ -63,7 +63,7 @@ static void decide(struct world *w, void *arg, uint64_t id, uint64_t unused) {
     (void)arg;
     (void)unused;
     if (payment->state != PAYMENT_PENDING) return;
-    bool good = chance_hit(&w->chance, w->plan.psp_success);
+    bool good = chance_hit(&w->chance, w->healing ? 950 : w->plan.psp_success);
     payment->state = good ? PAYMENT_AUTHORISED : PAYMENT_DECLINED;
     payment->authorised = good;
     if (!good) mark(w, MARK_DECLINED);
@@ -80,13 +80,18 @@ static void authorise(struct world *w, const struct psp_call *call) {
     if (psp_payment_of(w, call->id) != NULL) return;
     (void)add(w, call->id, call->amount, PAYMENT_PENDING);
     uint64_t delay_us = chance_between(&w->chance, w->plan.psp_us_min, w->plan.psp_us_max);
+    uint64_t window_us = w->plan.config.arbiter_payment_window_ms * 1000;
+    if (w->healing && delay_us > window_us / 4) delay_us = window_us / 4;
     world_at(w, w->now_us + delay_us, decide, NULL, call->id, 0);
 }
 
-/* Some cannot be cancelled once they are authorised, as long as they may yet be captured. */
+/* Some take the money as soon as they are authorised, whatever is said, and give it back only once
+ * the sale is undone. */
 static bool is_stubborn(struct world *w, const struct psp_payment *payment) {
     const struct told_reservation *r = auditor_reservation(w, payment->id);
-    return payment->stubborn && r != NULL && r->state != RESERVATION_REFUNDED;
+    bool has_money =
+        payment->state == PAYMENT_AUTHORISED || payment->state == PAYMENT_CAPTURED;
+    return has_money && payment->stubborn && r != NULL && r->state != RESERVATION_REFUNDED;
 }
 
 static void cancel(struct world *w, const struct psp_call *call) {
@@ -94,10 +99,12 @@ static void cancel(struct world *w, const struct psp_call *call) {
     if (payment == NULL) {
         add(w, call->id, 0, PAYMENT_CANCELLED)->tombstone = true;
         mark(w, MARK_TOMBSTONE);
+    } else if (is_stubborn(w, payment)) {
+        payment->state = PAYMENT_CAPTURED;
+        payment->captured = true;
     } else if (payment->state == PAYMENT_CAPTURED) {
         payment->state = PAYMENT_REFUNDED;
-    } else if (payment->state == PAYMENT_PENDING ||
-               (payment->state == PAYMENT_AUTHORISED && !is_stubborn(w, payment))) {
+    } else if (payment->state == PAYMENT_PENDING || payment->state == PAYMENT_AUTHORISED) {
         payment->state = PAYMENT_CANCELLED;
     }
 }
