@@ -120,7 +120,8 @@ static void check_i3_early(struct world *w, uint32_t shard, const struct log_row
     const struct told_shard *told = &w->auditor->shards[shard];
     bool ends = c->change == CHANGE_EXPIRE ||
                 (c->change == CHANGE_CLOSE && request_id_is_zero(&row->request_id));
-    if (!ends || c->leader != 1 || r == NULL || r->hold_epoch != row->epoch || r->invoked_us == 0) return;
+    if (!ends || c->leader != 1 || r == NULL || r->hold_epoch != row->epoch || r->invoked_us == 0)
+        return;
     if (c->seq >= told->sent_count || told->sent_epoch[c->seq] != row->epoch) return;
     uint64_t lasted_us = told->sent_us[c->seq] - r->invoked_us;
     uint64_t ttl_us = w->plan.config.arbiter_hold_ttl_ms * 1000;

@@ -18,9 +18,9 @@ struct bridge {
     struct ends ends;
     uint32_t producer; /* counts up; reports of older ones are nobody's */
     bool open, moved, broken, lost;
-    bool failed[SIM_PARTITIONS]; /* what this producer sends behind a failure fails too */
+    bool failed[SIM_PARTITIONS];  /* what this producer sends behind a failure fails too */
     uint64_t order_us, report_us; /* it keeps the order of what it sends, and of its reports */
-    uint64_t last_auto_id;       /* how a cursor must not be made */
+    uint64_t last_auto_id;        /* how a cursor must not be made */
 };
 
 /* ---- the topic ------------------------------------------------------------------------------ */

@@ -76,7 +76,8 @@ static void replay(uint64_t seed, const struct violation *v) {
 static void tell_failure(uint64_t seed, const struct violation *v, bool with_story) {
     printf("FAILED  seed %" PRIu64 " at %.3f s: %s: %s\n", seed, (double)v->at_us / 1e6,
            v->invariant, v->text);
-    printf("        commit %s, again by: build/release/sim/simulator --seed %" PRIu64 "\n", commit(), seed);
+    printf("        commit %s, again by: build/release/sim/simulator --seed %" PRIu64 "\n",
+           commit(), seed);
     if (with_story) replay(seed, v);
     fflush(stdout);
 }

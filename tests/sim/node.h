@@ -23,8 +23,11 @@ struct port {
         uint32_t shard;
         uint64_t epoch;
         uint32_t changes;
-        char words[2 + 7 * 64][24];
+        char words[2 + 7 * 65][24];
     } open;
+    struct shown {
+        uint64_t epoch, version;
+    } shown[SIM_SHARDS_MAX + 1];
 };
 
 struct node {

@@ -89,8 +89,7 @@ static void authorise(struct world *w, const struct psp_call *call) {
  * the sale is undone. */
 static bool is_stubborn(struct world *w, const struct psp_payment *payment) {
     const struct told_reservation *r = auditor_reservation(w, payment->id);
-    bool has_money =
-        payment->state == PAYMENT_AUTHORISED || payment->state == PAYMENT_CAPTURED;
+    bool has_money = payment->state == PAYMENT_AUTHORISED || payment->state == PAYMENT_CAPTURED;
     return has_money && payment->stubborn && r != NULL && r->state != RESERVATION_REFUNDED;
 }
 

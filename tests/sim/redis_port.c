@@ -20,7 +20,7 @@ struct call {
     uint32_t life, connection;
     enum call_kind kind;
     uint32_t shard, performance_id;
-    bool executed, answered;
+    bool answered;
     unsigned argc;
     struct redis_result result;
     uint32_t user_count;
@@ -160,10 +160,18 @@ static void read_line(struct world *w, struct call *call) {
     call->user_count = key->count;
 }
 
+static void trace_call(struct world *w, const struct call *call) {
+    for (unsigned i = 2; i + WORDS <= call->argc; i += WORDS) {
+        TRACE(w, call->node, "shows %s %s as '%s', version %s, under %s epoch %s: %s",
+              call->words[i], call->words[i + 2], call->words[i + 5], call->words[i + 4],
+              call->words[0], call->words[1], call->result.text);
+    }
+}
+
 /* The call has reached Redis. */
 static void execute(struct world *w, void *arg, uint64_t answer_us, uint64_t unused) {
     struct call *call = arg;
-    const char *argv[2 + WORDS * CHANGES_MAX];
+    const char *argv[2 + WORDS * (CHANGES_MAX + 1)];
     (void)unused;
     if (!reaches(w, call->node)) return;
     for (unsigned i = 0; i < call->argc; i++) argv[i] = call->words[i];
@@ -173,7 +181,7 @@ static void execute(struct world *w, void *arg, uint64_t answer_us, uint64_t unu
         redis_script(w, call->kind == CALL_PROJECT ? "project" : "lease", call->argc, argv,
                      &call->result);
     }
-    call->executed = true;
+    if (w->trace.on && call->kind == CALL_PROJECT) trace_call(w, call);
     bool mute = !w->healing &&
                 (w->redis->mute_until_us > w->now_us ? chance_hit(&w->chance, 500)
                                                      : chance_hit(&w->chance, w->plan.redis_mute));
@@ -242,18 +250,34 @@ static const char *seat_word(uint8_t state) {
     return seat_state_is_live(state) ? "SELECTED" : "";
 }
 
+static char (*next_change(struct port *port))[WORD_SIZE] {
+    return &port->open.words[2 + WORDS * port->open.changes++];
+}
+
+/* Is what the last call has shown still there? */
+static void check_last(struct port *port, const struct shown *shown) {
+    if (shown->epoch != port->open.epoch) return;
+    char(*word)[WORD_SIZE] = next_change(port);
+    snprintf(word[0], WORD_SIZE, "check");
+    for (unsigned i = 1; i < WORDS; i++) snprintf(word[i], WORD_SIZE, "0");
+    snprintf(word[4], WORD_SIZE, "%" PRIu64, shown->version);
+}
+
 void redis_port_project(struct world *w, struct node *node, const struct effect *effect) {
     static const char *const words[] = {"fence", "check", "seat", "waiting", "active"};
     struct port *port = node->port;
+    struct shown *shown = &port->shown[shard_index(effect->project.shard)];
     bool begins = effect->project.what == PROJECT_FENCE || effect->project.what == PROJECT_CHECK;
     if (port->open.changes > 0 &&
         (begins || port->open.shard != effect->project.shard ||
-         port->open.epoch != effect->project.epoch || port->open.changes == CHANGES_MAX)) {
+         port->open.epoch != effect->project.epoch || port->open.changes >= CHANGES_MAX)) {
         redis_port_flush(w, node);
     }
     port->open.shard = effect->project.shard;
     port->open.epoch = effect->project.epoch;
-    char(*word)[WORD_SIZE] = &port->open.words[2 + WORDS * port->open.changes];
+    if (port->open.changes == 0 && !begins) check_last(port, shown);
+    *shown = (struct shown){effect->project.epoch, effect->project.version};
+    char(*word)[WORD_SIZE] = next_change(port);
     snprintf(word[0], WORD_SIZE, "%s", words[effect->project.what]);
     snprintf(word[1], WORD_SIZE, "%" PRIu32, effect->project.performance_id);
     snprintf(word[2], WORD_SIZE, "%" PRIu64, effect->project.id);
@@ -265,5 +289,4 @@ void redis_port_project(struct world *w, struct node *node, const struct effect 
         snprintf(word[5], WORD_SIZE, "%u", effect->project.state);
     }
     snprintf(word[6], WORD_SIZE, "%" PRIu64, effect->project.ttl_ms);
-    port->open.changes++;
 }
