@@ -34,6 +34,12 @@ void auditor_limit(struct world *w, uint32_t performance_id, uint32_t active_max
     if (active_max != UINT32_MAX && active_max > *limit) *limit = active_max;
 }
 
+/* A grant that an admission has seen expire does not come back when its clock is set back. */
+void auditor_admission_wall(struct world *w, uint64_t wall_ms) {
+    uint64_t *latest = &w->auditor->admission_wall_ms;
+    if (wall_ms > *latest) *latest = wall_ms;
+}
+
 /* ---- I11: epochs ---------------------------------------------------------------------------- */
 
 void auditor_claimed(struct world *w, uint32_t shard, uint64_t epoch, const char *owner) {
@@ -385,7 +391,6 @@ void auditor_grant_committed(struct world *w, const struct grant_log_row *row) {
     world_note(w, 8, c->seq, c->user_id);
     check_i5_log(w, SHARD_WAITING_ROOM, c->seq, 0);
     check_i11(w, SHARD_WAITING_ROOM, row->epoch, c->seq, 0);
-    if (c->at_ms > w->auditor->admission_wall_ms) w->auditor->admission_wall_ms = c->at_ms;
     if (c->change != GRANT_GRANTED) return;
     check_i6(w, row);
     check_i7(w, c);

@@ -56,7 +56,7 @@ struct auditor {
     struct told_seat seats[SIM_PERFORMANCES_MAX + 1][SIM_SEATS_MAX + 1];
     struct told_shard shards[SIM_SHARDS_MAX + 1];
     uint32_t limit[SIM_PERFORMANCES_MAX + 1]; /* the highest that may be in force */
-    uint64_t admission_wall_ms;               /* the latest that admission has committed */
+    uint64_t admission_wall_ms;               /* the latest that an admission has seen */
     uint64_t *wish_seq; /* of the change that a wish caused, by wish; 0: none yet */
     uint32_t wish_seq_capacity, wish_seq_count;
 };
@@ -76,6 +76,7 @@ void auditor_node_sent(struct world *w, const struct node *node, const struct me
 void auditor_invoked(struct world *w, struct wish *wish);
 void auditor_told(struct world *w, struct wish *wish, bool is_twin, const struct message *message);
 void auditor_seat_told(struct world *w, uint64_t key, uint8_t state, uint64_t version);
+void auditor_admission_wall(struct world *w, uint64_t wall_ms);
 void auditor_limit(struct world *w, uint32_t performance_id, uint32_t active_max);
 
 /* ---- at the end ----------------------------------------------------------------------------- */

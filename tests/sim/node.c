@@ -151,6 +151,7 @@ static void node_step(struct world *w, struct node *node, struct event *event) {
     event->wall_ms = node_wall_ms(w, node);
     w->effects->count = 0;
     note_claims(node, event);
+    if (node->role == ROLE_ADMISSION) auditor_admission_wall(w, event->wall_ms);
     node->actor->step(node->core, event, w->effects);
     world_note(w, 2, node->index, w->effects->count);
     if (!perform_all(w, node)) return;

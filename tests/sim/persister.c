@@ -277,6 +277,8 @@ static enum verdict judge(struct world *w, struct job *job) {
     if (store->refuses_until_us > w->now_us) return VERDICT_REFUSED;
     if (hostile && chance_hit(&w->chance, w->plan.store_deadlock)) return VERDICT_AGAIN;
     if (hostile && chance_hit(&w->chance, w->plan.store_lost_before)) return VERDICT_UNKNOWN;
+    /* Somebody's hand in the tables: whatever the sender thinks is next is not. */
+    if (hostile && !job->is_claim && chance_hit(&w->chance, w->plan.store_gap)) return VERDICT_GAP;
     job->loses_reply = hostile && chance_hit(&w->chance, w->plan.store_lost_after);
     return job->is_claim ? VERDICT_OK : store_judge(w, &job->batch);
 }

@@ -80,6 +80,7 @@ static void draw_faults(struct plan *plan, struct chance *c) {
     plan->duplicate = (uint32_t)ONE_OF(c, 0, 0, 5, 30);
     plan->reorder = (uint32_t)ONE_OF(c, 0, 0, 5, 50, 200);
     plan->store_deadlock = (uint32_t)ONE_OF(c, 0, 0, 10, 100);
+    plan->store_gap = (uint32_t)ONE_OF(c, 0, 0, 0, 5);
     plan->store_lost_before = (uint32_t)ONE_OF(c, 0, 0, 10, 50);
     plan->store_lost_after = (uint32_t)ONE_OF(c, 0, 0, 10, 50);
     plan->redis_mute = (uint32_t)ONE_OF(c, 0, 0, 2, 20);

@@ -37,10 +37,11 @@ struct plan {
     uint64_t fault_us;            /* how long one lasts at most */
     uint32_t fault_weight_sum;
 
-    uint64_t delay_us_min, delay_us_max;                          /* of the network */
-    uint32_t drop, duplicate, reorder;                            /* of frames, per mille */
-    uint64_t store_us_min, store_us_max;                          /* of a transaction */
-    uint32_t store_deadlock, store_lost_before, store_lost_after; /* of transactions, per mille */
+    uint64_t delay_us_min, delay_us_max; /* of the network */
+    uint32_t drop, duplicate, reorder;   /* of frames, per mille */
+    uint64_t store_us_min, store_us_max; /* of a transaction */
+    uint32_t store_deadlock, store_gap, store_lost_before,
+        store_lost_after;            /* of transactions, per mille */
     uint32_t redis_mute;             /* of calls without an answer, per mille */
     uint64_t psp_us_min, psp_us_max; /* of a decision */
     uint32_t psp_success, psp_lost, psp_lost_answer, psp_late;
