@@ -37,6 +37,22 @@ static void crash(struct world *w, struct node *node) {
     world_at(w, w->now_us + lasts_us(w), start_again, node, node->life, 0);
 }
 
+static void crash_node(struct world *w, void *arg, uint64_t a, uint64_t b) {
+    (void)a;
+    (void)b;
+    if (!w->healing) crash(w, arg);
+}
+
+/* A host dies with what runs on it; the database, elsewhere, is still busy with what it was sent.
+ */
+static void crash_host(struct world *w, uint64_t until_us) {
+    if (chance_hit(&w->chance, 500)) w->store->stalls_until_us = until_us;
+    for (uint32_t i = 0; i + 1 < w->node_count; i++) {
+        if (chance_hit(&w->chance, 600))
+            world_at(w, w->now_us + chance_below(&w->chance, 3000), crash_node, &w->nodes[i], 0, 0);
+    }
+}
+
 static void watch(struct world *w, void *arg, uint64_t life, uint64_t unused) {
     struct node *node = arg;
     (void)unused;
@@ -137,6 +153,9 @@ static void happen(struct world *w, enum fault fault) {
         if (chance_hit(&w->chance, 300)) kafka_wipe(w);
         break;
     case FAULT_ADDED: seats_added(w); break;
+    case FAULT_HOST:
+        if (chance_hit(&w->chance, 300)) crash_host(w, until_us);
+        break;
     case FAULT_COUNT: break;
     }
 }

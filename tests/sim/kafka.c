@@ -141,6 +141,7 @@ static void open_both(struct world *w) {
         lane_begin(&bridge->lanes[i], w->store->shards[i].cursor);
         bridge->saved[i] = bridge->lanes[i].cursor;
     }
+    bridge->last_auto_id = 0;
     bridge->producer += 1;
     bridge->open = true;
     bridge->moved = bridge->broken = bridge->lost = false;
@@ -207,10 +208,11 @@ static void turn(struct world *w, void *arg, uint64_t life, uint64_t unused) {
     }
     if (!away && !store_away) {
         if (!bridge->open) open_both(w);
-        if (bridge->moved || MUTANT(CURSOR_BEFORE_REPORT)) save(w);
+        if (bridge->moved) save(w);
         for (uint32_t i = 0; i < w->plan.shards && !MUTANT(CURSOR_BY_AUTO_ID); i++)
             read_lane(w, node, i);
         if (MUTANT(CURSOR_BY_AUTO_ID)) read_by_auto_id(w, node);
+        if (MUTANT(CURSOR_BEFORE_REPORT)) save(w);
     }
     world_at(w, w->now_us + w->plan.config.kafka_poll_ms * 1000, turn, node, life, 0);
 }

@@ -230,23 +230,15 @@ static void claim_rows(struct world *w, void *arg, uint64_t epoch, uint64_t unus
     struct job *job = arg;
     (void)unused;
     if (!is_of_this_life(job)) return;
-    if (MUTANT(LOAD_BEFORE_EPOCH)) {
-        epoch = store_claim(w, job->shard, job->owner);
-    } else if (!job->loses_reply) {
-        say_rows(w, job);
+    if (!job->loses_reply) {
+        if (!MUTANT(LOAD_BEFORE_EPOCH)) say_rows(w, job);
+        say_claimed(w, job, epoch);
     }
-    if (!job->loses_reply) say_claimed(w, job, epoch);
     finish(w, job);
 }
 
 static void claim_committed(struct world *w, struct job *job) {
-    uint64_t epoch = 0;
-    if (!MUTANT(LOAD_BEFORE_EPOCH)) {
-        epoch = store_claim(w, job->shard, job->owner);
-    } else if (is_of_this_life(job) && !job->loses_reply) {
-        say_rows(w, job);
-        net_flush(w, job->node->index);
-    }
+    uint64_t epoch = store_claim(w, job->shard, job->owner);
     uint64_t pause_us = chance_between(&w->chance, w->plan.store_us_min, w->plan.store_us_max);
     world_at(w, w->now_us + pause_us, claim_rows, job, epoch, 0);
 }
@@ -292,6 +284,10 @@ static void execute(struct world *w, void *arg, uint64_t a, uint64_t b) {
     if (job->node->paused_until_us > w->now_us) {
         world_at(w, job->node->paused_until_us, execute, job, 0, 0);
         return;
+    }
+    if (MUTANT(LOAD_BEFORE_EPOCH) && job->is_claim && job->sent == 0) {
+        say_rows(w, job); /* a snapshot waits for nobody */
+        net_flush(w, job->node->index);
     }
     if (row->holder != NULL) {
         if (w->now_us - job->waits_since_us < LOCK_WAIT_US) {

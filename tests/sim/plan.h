@@ -23,6 +23,7 @@ enum fault {
     FAULT_KAFKA_DOWN,
     FAULT_KAFKA_WIPE,
     FAULT_ADDED,
+    FAULT_HOST,
     FAULT_COUNT
 };
 
