@@ -352,6 +352,17 @@ void auditor_committed(struct world *w, uint32_t shard, const struct log_row *ro
     learn_reservation(w, shard, row, wish, key);
 }
 
+/* ---- I21: the database has nothing to refuse --------------------------------------------------
+ */
+
+void auditor_conflict(struct world *w, const struct store_batch *batch) {
+    const struct message_seat_change *c = batch->rows == NULL ? NULL : &batch->rows[0].change;
+    violation(w, "I21", c == NULL ? 0 : seat_key(c->performance_id, c->seat_id),
+              "the database refuses changes %llu to %llu of shard %u, epoch %llu",
+              LLU(batch->first_seq), LLU(batch->first_seq + batch->count - 1), batch->shard,
+              LLU(batch->epoch));
+}
+
 /* ---- I6, I7: the waiting room --------------------------------------------------------------- */
 
 static void check_i6(struct world *w, const struct grant_log_row *row) {

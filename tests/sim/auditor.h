@@ -66,6 +66,7 @@ void auditor_new(struct world *w);
 /* ---- what happens --------------------------------------------------------------------------- */
 
 void auditor_claimed(struct world *w, uint32_t shard, uint64_t epoch, const char *owner);
+void auditor_conflict(struct world *w, const struct store_batch *batch);
 void auditor_committed(struct world *w, uint32_t shard, const struct log_row *row);
 void auditor_grant_committed(struct world *w, const struct grant_log_row *row);
 void auditor_payment_call(struct world *w, uint64_t reservation_id, enum payment_call call,

@@ -157,7 +157,7 @@ static void check_i9(struct world *w) {
     }
 }
 
-/* ---- I14, I17, I21 -------------------------------------------------------------------------- */
+/* ---- I14, I17 -------------------------------------------------------------------------- */
 
 static void check_i14_end(struct world *w) {
     for (uint32_t p = 1; p <= w->plan.performances; p++) {
@@ -180,11 +180,6 @@ static void check_i17(struct world *w) {
     }
 }
 
-static void check_i21(struct world *w) {
-    if (w->store->conflicts > 0)
-        violation(w, "I21", 0, "the database refused %llu batches", LLU(w->store->conflicts));
-}
-
 /* ---- at rest -------------------------------------------------------------------------------- */
 
 bool auditor_is_settled(struct world *w) {
@@ -203,7 +198,6 @@ bool auditor_is_settled(struct world *w) {
 }
 
 void auditor_end(struct world *w) {
-    check_i21(w);
     check_i17(w);
     check_i3_i15(w);
     check_i4_end(w);

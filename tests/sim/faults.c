@@ -38,18 +38,24 @@ static void crash(struct world *w, struct node *node) {
 }
 
 static void crash_node(struct world *w, void *arg, uint64_t a, uint64_t b) {
+    struct node *node = arg;
     (void)a;
     (void)b;
-    if (!w->healing) crash(w, arg);
+    if (w->healing || !node->up) return;
+    node_crash(w, node);
+    world_at(w, w->now_us + 1000 + chance_below(&w->chance, 60000), start_again, node, node->life,
+             0);
 }
 
-/* A host dies with what runs on it; the database, elsewhere, is still busy with what it was sent.
- */
-static void crash_host(struct world *w, uint64_t until_us) {
-    if (chance_hit(&w->chance, 500)) w->store->stalls_until_us = until_us;
+/* A host dies, and is soon there again; the database, elsewhere, is slow, and still busy with what
+ * it was sent before. */
+static void crash_host(struct world *w) {
+    uint64_t slow_us = 200000 + lasts_us(w);
+    if (chance_hit(&w->chance, 700)) w->store->stalls_until_us = w->now_us + slow_us;
+    uint64_t at_us = w->now_us + chance_below(&w->chance, slow_us);
     for (uint32_t i = 0; i + 1 < w->node_count; i++) {
         if (chance_hit(&w->chance, 600))
-            world_at(w, w->now_us + chance_below(&w->chance, 3000), crash_node, &w->nodes[i], 0, 0);
+            world_at(w, at_us + chance_below(&w->chance, 3000), crash_node, &w->nodes[i], 0, 0);
     }
 }
 
@@ -154,7 +160,7 @@ static void happen(struct world *w, enum fault fault) {
         break;
     case FAULT_ADDED: seats_added(w); break;
     case FAULT_HOST:
-        if (chance_hit(&w->chance, 300)) crash_host(w, until_us);
+        if (chance_hit(&w->chance, 500)) crash_host(w);
         break;
     case FAULT_COUNT: break;
     }

@@ -2,6 +2,7 @@
 
 #include "actors/persister/store_sql.h"
 #include "actors/runtime/mutant.h"
+#include "tests/sim/auditor.h"
 #include "tests/sim/store.h"
 
 #include <string.h>
@@ -99,7 +100,7 @@ static void say_outcome(struct world *w, struct job *job, enum store_outcome out
         outcome == STORE_REFUSED) {
         mark(w, (enum mark)marks[outcome]);
     }
-    if (outcome == STORE_CONFLICT) w->store->conflicts += 1;
+    if (outcome == STORE_CONFLICT) auditor_conflict(w, &job->batch);
     if (job->attempts.unknown && outcome == STORE_DUP) mark(w, MARK_UNKNOWN_COMMITTED);
     if (job->attempts.unknown && outcome == STORE_OK) mark(w, MARK_UNKNOWN_NOT_COMMITTED);
     message_init(&message, MESSAGE_STORED);

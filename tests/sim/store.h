@@ -94,7 +94,6 @@ struct store {
     uint32_t grant_count, grant_capacity;
     struct store_room rooms[SIM_PERFORMANCES_MAX + 1];
     uint64_t auto_id;
-    uint64_t conflicts;
     uint64_t refuses_until_us, stalls_until_us;
     const char *ends; /* the bridge's note of the topic's ends */
 };
