@@ -135,6 +135,44 @@ $(OBJ)/fuzzers/%: $(OBJ)/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lpthread -lm
 
+# The simulator. It brings its own require_failed(), so that a core's assertion is a finding; the cores are those of the
+# library. With MUTANTS=1 they are built anew with the planted bugs of actors/runtime/mutant.h, and switched on one by one.
+SIM_SOURCES := $(wildcard tests/sim/*.c)
+SIM_CORES := $(filter-out actors/runtime/require.c actors/kafka-bridge/bridge.c actors/kafka-bridge/outbox.c,$(wildcard schemas/*.c \
+	$(addprefix actors/runtime/,config.c metrics.c table.c token.c) $(addprefix actors/kafka-bridge/,lane.c ends.c event_format.c) \
+	$(addprefix actors/persister/,batch.c verdict.c) actors/admission/*.c actors/seat-arbiter/*.c actors/payment-timer/*.c broker/route.c))
+SIM_CORES := $(filter-out %/main.c %/psp_port.c,$(SIM_CORES))
+SIM_LIBS = $(shell pkg-config --libs lua5.1 libczmq libsodium libxxhash) -lm
+SIM_FLAGS = $(shell pkg-config --cflags lua5.1)
+SIM_RUN = SIM_COMMIT=$$(git describe --always --dirty 2>/dev/null || echo unknown)
+SEEDS ?= 10000
+BASE_SEED ?= 1
+JOBS ?= 2
+
+SIM_OBJ := $(OBJ)/sim$(if $(MUTANTS),-mutants)
+SIM_OBJECTS := $(patsubst %.c,$(SIM_OBJ)/%.o,$(SIM_SOURCES) $(SIM_CORES))
+$(SIM_OBJ)/%.o: %.c
+	@mkdir -p $(@D)
+	$(SAY) "cc      $<"
+	$(QUIET)$(CC) $(CFLAGS) $(PKG_CFLAGS) $(SIM_FLAGS) $(if $(MUTANTS),-DTICKETLAB_MUTANTS) -c -o $@ $<
+$(SIM_OBJ)/tests/sim/redis.o: $(OBJ)/embedded_scripts.inc
+$(SIM_OBJ)/simulator: $(SIM_OBJECTS)
+	$(SAY) "link    simulator"
+	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(SIM_LIBS)
+
+.PHONY: sim mutants
+sim: $(SIM_OBJ)/simulator
+	@$(SIM_RUN) $< --seeds $(SEEDS) --base $(BASE_SEED) --jobs $(JOBS)
+
+# Every planted bug must be caught within a thousand seeds.
+ifeq ($(MUTANTS),)
+mutants:
+	@$(MAKE) -s MUTANTS=1 mutants
+else
+mutants: $(SIM_OBJ)/simulator
+	@$(SIM_RUN) $< --mutants --seeds 1000 --base $(BASE_SEED) --jobs $(JOBS)
+endif
+
 .PHONY: system test check pages golden
 system: all
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/system

@@ -9,6 +9,8 @@
  * kept as it is. Else it comes from Redis and from the tickets that users show. */
 #include "actors/admission/room.h"
 
+#include "actors/runtime/mutant.h"
+
 enum { RESTORE_AGAIN_MS = 200 };
 
 static uint64_t next_random(struct admission *self) {
@@ -119,6 +121,7 @@ static void load_grant(struct admission *self, const struct message_grant_row *r
     struct room *room = room_open(self, row->performance_id);
     if (room == NULL || row->grant == 0) return;
     if (row->grant > room->grant_high) room->grant_high = row->grant;
+    if (MUTANT(NO_RESTART_RULE) && row->ended == 0) return;
     if (row->ended != 0) {
         /* One that finds no room here finds none in the arbiters: they have the same limit. */
         if (ended_left(&self->ended, self->wall_ms) == 0) return;

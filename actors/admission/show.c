@@ -40,9 +40,10 @@ void show_active(struct admission *self, const struct room *room, const struct g
     effect->project.id = grant->user_id;
     effect->project.number = grant->number;
     effect->project.state = active;
-    if (active && grant->expires_at_ms > self->wall_ms) {
-        effect->project.ttl_ms = grant->expires_at_ms - self->wall_ms;
-    }
+    if (!active) return;
+    /* One that is committed late may be over already; Redis refuses a time to live of 0. */
+    bool is_over = grant->expires_at_ms <= self->wall_ms;
+    effect->project.ttl_ms = is_over ? 1 : grant->expires_at_ms - self->wall_ms;
 }
 
 void show_check(struct admission *self, struct effects *effects) {

@@ -17,6 +17,10 @@ enum {
 
 #define REQUESTS_KEPT_MS (UINT64_C(7) * 24 * 3600 * 1000) /* how long a request is remembered */
 
+/* A claimant judges grants by its own clock: it is sent those too that expired so lately that its
+ * clock may say otherwise. */
+#define CLOCKS_APART_MS (UINT64_C(2) * 60 * 1000)
+
 /* One transaction: fence, the rows of the log, what follows from them, COMMIT. Returns the length
  * (less than STORE_SQL_SIZE). */
 size_t sql_batch(const struct batch *batch, char out[STORE_SQL_SIZE]);

@@ -13,7 +13,8 @@
 enum {
     WORDS_A_CHANGE = 7,
     WORD_SIZE = 24, /* a 64-bit number in decimal and its end */
-    WORDS_MAX = 2 + WORDS_A_CHANGE * PROJECTIONS_A_CALL,
+    WORDS_MAX = 2 + WORDS_A_CHANGE * (PROJECTIONS_A_CALL + 1), /* a check stands before them */
+    WAITING_ROOM = 256, /* in arrays by shard; those of seats are below */
     RESTORE_PAGE = 1000,
 };
 
@@ -25,10 +26,17 @@ struct open_call {
     char words[WORDS_MAX][WORD_SIZE];
 };
 
+/* What a shard's calls have shown so far. */
+struct shown {
+    uint64_t epoch;
+    uint64_t version;
+};
+
 struct redis_port {
     struct shell *shell;
     struct redis_client *client;
     struct open_call open;
+    struct shown shown[WAITING_ROOM + 1];
     bool lost[SHARD_WAITING_ROOM + 1]; /* shards whose changes were dropped */
 };
 
@@ -126,18 +134,36 @@ static const char *seat_word(uint8_t state) {
     return seat_state_is_live(state) ? "SELECTED" : "";
 }
 
+static char (*next_change(struct open_call *open))[WORD_SIZE] {
+    return &open->words[2 + WORDS_A_CHANGE * open->changes++];
+}
+
+/* A Redis that went back to an older state would take the next change, and with it a number that
+ * hides what it has lost. So each call first asks whether the last one is still there. */
+static void check_last(struct open_call *open, const struct shown *shown) {
+    if (shown->epoch != open->epoch) return;
+    char(*w)[WORD_SIZE] = next_change(open);
+    snprintf(w[0], WORD_SIZE, "check");
+    for (unsigned i = 1; i < WORDS_A_CHANGE; i++) snprintf(w[i], WORD_SIZE, "0");
+    snprintf(w[4], WORD_SIZE, "%" PRIu64, shown->version);
+}
+
 static void perform_project(void *arg, const struct effect *effect) {
     struct redis_port *port = arg;
     struct open_call *open = &port->open;
+    uint32_t shard = effect->project.shard;
+    struct shown *shown = &port->shown[shard < WAITING_ROOM ? shard : WAITING_ROOM];
     bool begins = effect->project.what == PROJECT_FENCE || effect->project.what == PROJECT_CHECK;
     if (open->changes > 0 &&
-        (begins || open->shard != effect->project.shard || open->epoch != effect->project.epoch ||
-         open->changes == PROJECTIONS_A_CALL)) {
+        (begins || open->shard != shard || open->epoch != effect->project.epoch ||
+         open->changes >= PROJECTIONS_A_CALL)) {
         close_call(port);
     }
-    open->shard = effect->project.shard;
+    open->shard = shard;
     open->epoch = effect->project.epoch;
-    char(*w)[WORD_SIZE] = &open->words[2 + WORDS_A_CHANGE * open->changes];
+    if (open->changes == 0 && !begins) check_last(open, shown);
+    *shown = (struct shown){effect->project.epoch, effect->project.version};
+    char(*w)[WORD_SIZE] = next_change(open);
     snprintf(w[0], WORD_SIZE, "%s", what_word(effect->project.what));
     snprintf(w[1], WORD_SIZE, "%" PRIu32, effect->project.performance_id);
     snprintf(w[2], WORD_SIZE, "%" PRIu64, effect->project.id);
@@ -149,7 +175,6 @@ static void perform_project(void *arg, const struct effect *effect) {
         snprintf(w[5], WORD_SIZE, "%u", effect->project.state);
     }
     snprintf(w[6], WORD_SIZE, "%" PRIu64, effect->project.ttl_ms);
-    open->changes++;
 }
 
 /* A turn's changes leave together; shards whose changes were dropped are told once Redis is there

@@ -2,6 +2,7 @@
 #include "actors/seat-arbiter/arbiter.h"
 
 #include "actors/runtime/metrics.h"
+#include "actors/runtime/mutant.h"
 
 /* Every change is published, also of a payment only: listeners know by the numbers that they have
  * missed none. */
@@ -79,7 +80,7 @@ void release_parked(struct arbiter *self, struct shard *shard, struct effects *e
     for (unsigned i = 0; i < STEP_MAX && shard->parked.first != NONE; i++) {
         uint32_t index = shard->parked.first;
         const struct waiter *waiter = &self->waiters[index];
-        if (waiter->seq > shard->ledger.applied_seq) return;
+        if (waiter->seq > shard->ledger.applied_seq && !MUTANT(REPLY_BEFORE_COMMIT)) return;
         if (waiter->reservation != NONE) {
             const struct reservation *r = &self->reservations[waiter->reservation];
             uint8_t state = waiter->state == RESERVATION_NONE ? r->stored_state : waiter->state;

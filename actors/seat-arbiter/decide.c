@@ -1,6 +1,8 @@
 /* The only place where a seat or a reservation changes, and where it is written down. */
 #include "actors/seat-arbiter/arbiter.h"
 
+#include "actors/runtime/mutant.h"
+
 bool shard_has_room(const struct shard *shard) {
     return shard->ledger.count + SEATS_MAX <= CHANGES_MAX;
 }
@@ -105,13 +107,20 @@ void decide_seat(struct arbiter *self, struct seat *seat, uint8_t change) {
 
 /* ---- time ----------------------------------------------------------------------------------- */
 
+static bool is_over(const struct arbiter *self, const struct reservation *r) {
+    if (MUTANT(EXPIRY_ON_WALL_CLOCK)) return self->wall_ms >= r->held_until_ms;
+    return self->now_ms >= r->deadline_ms;
+}
+
 void touch(struct arbiter *self, struct reservation *r) {
     struct shard *shard = &self->shards[r->shard];
-    if (self->now_ms < r->deadline_ms || !shard_has_room(shard)) return;
+    if (!is_over(self, r) || !shard_has_room(shard)) return;
     if (r->state == RESERVATION_HELD) {
         decide(self, r, CHANGE_EXPIRE, PAYMENT_NONE, NULL);
     } else if (r->state == RESERVATION_PAYING) {
         decide(self, r, CHANGE_CLOSE, r->payment_state, NULL);
+        if (MUTANT(FREE_BEFORE_CANCEL) && shard_has_room(shard))
+            decide(self, r, CHANGE_CLOSE_EXPIRE, PAYMENT_CANCELLED, NULL);
     }
 }
 

@@ -3,11 +3,16 @@
 #include "actors/seat-arbiter/arbiter.h"
 
 #include "actors/runtime/metrics.h"
+#include "actors/runtime/mutant.h"
 
 /* Only what is committed is wanted: no call without a committed intent, no capture before the
  * seat is sold, no cancellation before CLOSING is written down. A payment whose end is decided
  * already, though not yet committed, wants nothing. */
 uint8_t payment_want(const struct reservation *r) {
+    if (MUTANT(CAPTURE_BEFORE_CONFIRM) && r->stored_state == RESERVATION_PAYING &&
+        r->state == RESERVATION_CONFIRMED) {
+        return PAYMENT_CAPTURED;
+    }
     if (payment_is_settled(r) || r->state != r->stored_state) return PAYMENT_NONE;
     switch (r->stored_state) {
     case RESERVATION_PAYING: return PAYMENT_AUTHORISED;
@@ -51,8 +56,9 @@ static bool is_over(uint8_t state) {
 
 static void while_paying(struct arbiter *self, struct reservation *r,
                          const struct message_payment_result *body) {
-    if (is_over(body->state)) {
-        decide(self, r, CHANGE_FAIL, body->state, NULL);
+    bool is_lost = MUTANT(LOST_IS_FAILURE) && body->state == PAYMENT_UNKNOWN;
+    if (is_over(body->state) || is_lost) {
+        decide(self, r, CHANGE_FAIL, is_lost ? PAYMENT_DECLINED : body->state, NULL);
     } else if (has_money(body->state) && body->amount == r->amount) {
         decide(self, r, CHANGE_CONFIRM, body->state, NULL);
     } else if (has_money(body->state)) {

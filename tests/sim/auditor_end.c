@@ -1,0 +1,207 @@
+/* The auditor's last word: when faults are over and all has come to rest, everything must agree. */
+#include "tests/sim/auditor.h"
+#include "tests/sim/redis.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LLU(x) ((unsigned long long)(x))
+
+bool auditor_is_sold_out(struct world *w) {
+    for (uint32_t p = 1; p <= w->plan.performances; p++) {
+        for (uint32_t s = 1; s <= w->plan.seats; s++) {
+            if (w->auditor->seats[p][s].state != SEAT_CONFIRMED) return false;
+        }
+    }
+    return true;
+}
+
+/* ---- I3, I15: seats ------------------------------------------------------------------------- */
+
+static void check_i3_i15(struct world *w) {
+    for (uint32_t p = 1; p <= w->plan.performances; p++) {
+        for (uint32_t s = 1; s <= w->plan.seats; s++) {
+            const struct store_seat *seat = store_seat_of(w, p, s);
+            const struct told_seat *told = &w->auditor->seats[p][s];
+            uint64_t key = seat_key(p, s);
+            bool ends = seat->state == SEAT_HELD || seat->state == SEAT_PAYING ||
+                        seat->state == SEAT_CLOSING;
+            if (ends)
+                violation(w, "I3", key, "seat %u is still %s", s, seat_state_name(seat->state));
+            if (seat->state != told->state || seat->version != told->versions ||
+                (seat->claim != 0) != seat_state_is_live(seat->state) ||
+                seat->claim != told->reservation_id)
+                violation(w, "I15", key, "seat %u: the tables do not follow from the log", s);
+        }
+    }
+}
+
+/* ---- I4: money ------------------------------------------------------------------------------ */
+
+static const char *money_of(const struct told_reservation *r, const struct psp_payment *payment) {
+    uint8_t state = payment == NULL || payment->tombstone ? PAYMENT_NONE : payment->state;
+    if (r->state == RESERVATION_CONFIRMED && state != PAYMENT_CAPTURED)
+        return "it is sold, and not captured";
+    if (r->state != RESERVATION_CONFIRMED &&
+        (state == PAYMENT_CAPTURED || state == PAYMENT_AUTHORISED || state == PAYMENT_PENDING))
+        return "it is over, and its money is not back";
+    if (r->state == RESERVATION_CONFIRMED && payment->amount != r->amount)
+        return "another amount was captured";
+    return NULL;
+}
+
+static void check_i4_end(struct world *w) {
+    for (uint32_t i = 0; i < w->auditor->reservation_count; i++) {
+        const struct told_reservation *r = &w->auditor->reservations[i];
+        const char *wrong = money_of(r, psp_payment_of(w, r->id));
+        if (wrong != NULL)
+            violation(w, "I4", seat_key(r->performance_id, r->seat_id), "reservation %llu: %s",
+                      LLU(r->id), wrong);
+    }
+    for (uint32_t i = 0; i < w->psp->count; i++) {
+        if (auditor_reservation(w, w->psp->payments[i].id) == NULL)
+            violation(w, "I4", 0, "payment %llu has no reservation", LLU(w->psp->payments[i].id));
+    }
+}
+
+/* ---- I5: events ----------------------------------------------------------------------------- */
+
+static void check_i5_order(struct world *w, uint32_t partition, uint8_t *const *seen) {
+    uint64_t last[SIM_PERFORMANCES_MAX + 1][SIM_SEATS_MAX + 1];
+    memset(last, 0, sizeof last);
+    for (uint32_t i = 0; i < w->kafka->partitions[partition].count; i++) {
+        const struct kafka_record *r = &w->kafka->partitions[partition].records[i];
+        uint64_t *of_seat = &last[r->performance_id][r->seat_id];
+        if (seen[r->shard][r->seq]) {
+            mark(w, MARK_EVENT_TWICE);
+            continue;
+        }
+        seen[r->shard][r->seq] = 1;
+        if (r->seq <= *of_seat)
+            violation(w, "I5", seat_key(r->performance_id, r->seat_id),
+                      "seat %u: event %llu comes first after %llu", r->seat_id, LLU(r->seq),
+                      LLU(*of_seat));
+        *of_seat = r->seq;
+    }
+}
+
+static void check_i5_end(struct world *w) {
+    uint8_t *seen[SIM_SHARDS_MAX];
+    for (uint32_t i = 0; i < w->plan.shards; i++)
+        seen[i] = world_alloc(w, w->store->shards[i].log_count + 1);
+    for (uint32_t p = 0; p < SIM_PARTITIONS; p++) check_i5_order(w, p, seen);
+    for (uint32_t i = 0; i < w->plan.shards; i++) {
+        for (uint32_t seq = 1; seq <= w->store->shards[i].log_count; seq++) {
+            const struct message_seat_change *c = &w->store->shards[i].log[seq - 1].change;
+            if (!seen[i][seq])
+                violation(w, "I5", seat_key(c->performance_id, c->seat_id),
+                          "shard %u: change %u never reached Kafka", i, seq);
+        }
+    }
+}
+
+/* ---- I9: Redis ------------------------------------------------------------------------------ */
+
+static void prefixed(char out[48], uint32_t performance_id, const char *name) {
+    if (performance_id == 1) {
+        snprintf(out, 48, "%s", name);
+    } else {
+        snprintf(out, 48, "p%" PRIu32 ":%s", performance_id, name);
+    }
+}
+
+static void check_i9_seat(struct world *w, uint32_t p, uint32_t s) {
+    char name[48], short_name[32];
+    uint8_t state = store_seat_of(w, p, s)->state;
+    snprintf(short_name, sizeof short_name, "state:seat:%" PRIu32, s);
+    prefixed(name, p, short_name);
+    const struct redis_key *key = redis_get(w, name);
+    const char *shown = key == NULL ? "" : key->value;
+    const char *wanted = state == SEAT_CONFIRMED     ? "CONFIRMED"
+                         : seat_state_is_live(state) ? "SELECTED"
+                                                     : "";
+    if (strcmp(shown, wanted) != 0)
+        violation(w, "I9", seat_key(p, s), "seat %u is shown as '%s', it is %s", s, shown,
+                  seat_state_name(state));
+}
+
+static bool is_active(struct world *w, uint32_t performance_id, uint64_t user_id,
+                      uint64_t margin_ms) {
+    for (uint32_t i = w->store->grant_count; i > 0; i--) {
+        const struct store_grant *g = &w->store->grants[i - 1];
+        if (g->performance_id == performance_id && g->user_id == user_id && !g->ended &&
+            g->expires_at_ms + margin_ms > WALL_BASE_MS + w->now_us / 1000)
+            return true;
+    }
+    return false;
+}
+
+static void check_i9_active(struct world *w, uint32_t performance_id) {
+    char name[48];
+    uint64_t margin_ms = 2 * w->plan.skew_ms + 3000;
+    prefixed(name, performance_id, "ticket:active");
+    const struct redis_key *key = redis_get(w, name);
+    for (uint32_t i = 0; key != NULL && i < key->count; i++) {
+        uint64_t user_id = strtoull(key->items[i].member, NULL, 10);
+        if (!is_active(w, performance_id, user_id, margin_ms))
+            violation(w, "I9", 0, "user %llu is shown as active, and is not", LLU(user_id));
+    }
+}
+
+static void check_i9(struct world *w) {
+    for (uint32_t p = 1; p <= w->plan.performances; p++) {
+        for (uint32_t s = 1; s <= w->plan.seats; s++) check_i9_seat(w, p, s);
+        check_i9_active(w, p);
+    }
+}
+
+/* ---- I14, I17 -------------------------------------------------------------------------- */
+
+static void check_i14_end(struct world *w) {
+    for (uint32_t p = 1; p <= w->plan.performances; p++) {
+        for (uint32_t s = 1; s <= w->plan.seats; s++) {
+            const struct store_seat *seat = store_seat_of(w, p, s);
+            if (w->crowd->mirror[p][s].version != seat->version)
+                violation(w, "I14", seat_key(p, s), "seat %u: readers see version %llu of %llu", s,
+                          LLU(w->crowd->mirror[p][s].version), LLU(seat->version));
+        }
+    }
+}
+
+static void check_i17(struct world *w) {
+    for (uint32_t i = 0; i < w->plan.users; i++) {
+        const struct user *user = &w->crowd->users[i];
+        if (user->stage == STAGE_GONE || user->wish == NO_WISH) continue;
+        const struct wish *wish = &w->crowd->wishes[user->wish];
+        violation(w, "I17", 0, "user %u has no answer to %s after %u attempts", USER_BASE + i,
+                  message_info(wish->type)->name, wish->attempts);
+    }
+}
+
+/* ---- at rest -------------------------------------------------------------------------------- */
+
+bool auditor_is_settled(struct world *w) {
+    for (uint32_t p = 1; p <= w->plan.performances; p++) {
+        for (uint32_t s = 1; s <= w->plan.seats; s++) {
+            uint8_t state = w->auditor->seats[p][s].state;
+            if (seat_state_is_live(state) && state != SEAT_CONFIRMED) return false;
+            if (w->crowd->mirror[p][s].version != w->auditor->seats[p][s].versions) return false;
+        }
+    }
+    for (uint32_t i = 0; i < w->auditor->reservation_count; i++) {
+        const struct told_reservation *r = &w->auditor->reservations[i];
+        if (money_of(r, psp_payment_of(w, r->id)) != NULL) return false;
+    }
+    return bridge_is_done(w) && crowd_is_quiet(w);
+}
+
+void auditor_end(struct world *w) {
+    check_i17(w);
+    check_i3_i15(w);
+    check_i4_end(w);
+    check_i5_end(w);
+    check_i9(w);
+    check_i14_end(w);
+}

@@ -1,0 +1,140 @@
+/* A seed's run: make the world, let things go wrong, heal it, sell the rest, judge. */
+#include "tests/sim/auditor.h"
+#include "tests/sim/cores.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/persister.h"
+#include "tests/sim/redis.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void world_arena_reset(void);
+
+enum {
+    STEP_US = 100000,
+    SALE_MAX_US = 30000000,   /* after the healing there is a sale at least so often */
+    SETTLE_MAX_US = 60000000, /* and all is at rest within this */
+    REST_US = 2000000,
+};
+
+static struct world *world; /* of the run under way, for require_failed() */
+
+/* An assertion of a core is a broken promise like any other. */
+void require_failed(const char *fact, const char *file, int line) {
+    if (world == NULL) {
+        fprintf(stderr, "%s:%d: required, but not so: %s\n", file, line, fact);
+        abort();
+    }
+    violation(world, "ASSERT", 0, "%s:%d: required, but not so: %s", file, line, fact);
+}
+
+/* ---- making --------------------------------------------------------------------------------- */
+
+static void make_some(struct world *w, uint32_t count, uint8_t role, const char *name,
+                      const struct actor *actor) {
+    for (uint32_t i = 0; i < count && actor != NULL; i++) {
+        char full[NAME_SIZE];
+        snprintf(full, sizeof full, "%s-%u", name, i + 1);
+        struct node *node = node_new(w, role, full, actor);
+        node->config.arbiter_index = i;
+    }
+}
+
+static void make_world(struct world *w) {
+    static struct effects effects;
+    w->effects = &effects;
+    w->nodes = world_alloc(w, NODES_MAX * sizeof *w->nodes);
+    net_new(w);
+    redis_new(w);
+    auditor_new(w);
+    store_new(w);
+    psp_new(w);
+    kafka_new(w);
+    for (uint32_t i = 0; i < w->plan.brokers; i++)
+        broker_make(w, node_new(w, ROLE_BROKER, i == 0 ? "broker-1" : "broker-2", NULL));
+    persister_make(w, node_new(w, ROLE_PERSISTER, "persister", NULL));
+    make_some(w, w->plan.admissions, ROLE_ADMISSION, "admission", CORE_ADMISSION);
+    make_some(w, w->plan.arbiters, ROLE_SEAT_ARBITER, "arbiter", CORE_ARBITER);
+    make_some(w, w->plan.timers, ROLE_PAYMENT_TIMER, "timer", CORE_TIMER);
+    bridge_make(w, node_new(w, ROLE_KAFKA_BRIDGE, "bridge", NULL));
+    crowd_make(w, node_new(w, ROLE_ANY, "crowd", NULL));
+    for (uint32_t i = 0; i < w->node_count; i++) node_start(w, &w->nodes[i]);
+}
+
+/* ---- living --------------------------------------------------------------------------------- */
+
+static void run_until(struct world *w, uint64_t at_most_us, bool (*is_done)(struct world *w)) {
+    uint64_t until_us = w->now_us + at_most_us;
+    while (w->now_us < until_us && !is_done(w)) world_run(w, w->now_us + STEP_US);
+}
+
+static void read_once_more(struct world *w) {
+    for (uint32_t shard = 0; shard < w->plan.shards; shard++) crowd_read(w, shard);
+}
+
+static uint64_t count_sold(const struct world *w) {
+    uint64_t sold = 0;
+    for (uint32_t p = 1; p <= w->plan.performances; p++) {
+        for (uint32_t s = 1; s <= w->plan.seats; s++)
+            sold += w->store->seats[p][s].state == SEAT_CONFIRMED;
+    }
+    return sold;
+}
+
+/* Demand is enough: as long as a seat is left, somebody buys. */
+static void sell_the_rest(struct world *w) {
+    uint64_t sold = 0, since_us = w->now_us;
+    while (!auditor_is_sold_out(w)) {
+        world_run(w, w->now_us + STEP_US);
+        uint64_t sold_now = count_sold(w);
+        if (sold_now != sold) since_us = w->now_us;
+        sold = sold_now;
+        if (w->now_us - since_us > SALE_MAX_US)
+            violation(w, "I3", 0, "seats are left, and none was sold for %u s",
+                      SALE_MAX_US / 1000000);
+    }
+}
+
+static void live(struct world *w) {
+    faults_begin(w);
+    world_run(w, w->plan.safety_us);
+    TRACE(w, NULL, "the healing begins");
+    w->healing = true;
+    w->healed_us = w->now_us;
+    faults_heal(w);
+    crowd_heal(w);
+    sell_the_rest(w);
+    mark(w, MARK_SOLD_OUT);
+    w->closing = true;
+    TRACE(w, NULL, "all seats are sold");
+    world_run(w, w->now_us + REST_US);
+    read_once_more(w);
+    run_until(w, SETTLE_MAX_US, auditor_is_settled);
+    world_run(w, w->now_us + REST_US);
+    auditor_end(w);
+}
+
+void run_seed(uint64_t seed, const struct trace *trace, struct run_result *ret_result) {
+    static struct world w;
+    memset(&w, 0, sizeof w);
+    world_arena_reset();
+    world = &w;
+    w.seed = seed;
+    w.trace = *trace;
+    chance_seed(&w.chance, seed);
+    plan_draw(&w.plan, &w.chance);
+    if (setjmp(w.escape) == 0) {
+        make_world(&w);
+        live(&w);
+    }
+    nodes_destroy(&w);
+    ret_result->violation = w.violation;
+    ret_result->hash = w.hash;
+    ret_result->events = w.events;
+    ret_result->virtual_us = w.now_us;
+    ret_result->seats_sold = w.store == NULL ? 0 : count_sold(&w);
+    ret_result->requests = w.crowd == NULL ? 0 : w.crowd->wish_count;
+    memcpy(ret_result->marks, w.marks, sizeof w.marks);
+    world = NULL;
+}
