@@ -78,6 +78,11 @@ enum alarm { ALARM_NEXT, ALARM_ANSWER };
 static void alarm_rings(struct world *w, void *arg, uint64_t count, uint64_t what) {
     struct user *user = arg;
     if (user->alarm != count || user->stage == STAGE_GONE) return;
+    if (w->crowd->asleep_until_us > w->now_us) {
+        uint64_t wakes_us = w->crowd->asleep_until_us + chance_below(&w->chance, 500000);
+        world_at(w, wakes_us, alarm_rings, user, count, what);
+        return;
+    }
     if (what == ALARM_NEXT && user->wish == NO_WISH) {
         next(w, user);
         return;

@@ -72,6 +72,13 @@ void crowd_read(struct world *w, uint32_t shard) {
     insist(w, READER, &m);
 }
 
+void crowd_ask_queue(struct world *w) {
+    struct message m;
+    message_init(&m, MESSAGE_QUEUE_GET);
+    m.key = 1;
+    insist(w, READER, &m);
+}
+
 /* What operators have done is undone, again and again: an older request may come late. */
 static void undo(struct world *w) {
     if (w->plan.operator_limits && chance_hit(&w->chance, 200))
