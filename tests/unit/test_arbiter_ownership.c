@@ -153,11 +153,17 @@ static void test_claim_is_lost(void **state) {
     *state = w;
     w->fate = FATE_LOST;
     world_start(w, 0);
-    world_run(w, SILENCE_MS - 1);
-    assert_int_equal(w->claims, SHARDS);
-    w->fate = FATE_ANSWERED;
-    world_run(w, 1);
+    /* Said again soon, then at longer and longer intervals. */
+    world_run(w, SECOND_MS / 8);
     assert_int_equal(w->claims, 2 * SHARDS);
+    world_run(w, 2 * SILENCE_MS - SECOND_MS / 8);
+    assert_in_range(w->claims, 6 * SHARDS, 8 * SHARDS);
+    uint32_t claims = w->claims;
+    world_run(w, 2 * SILENCE_MS);
+    assert_int_equal(w->claims, claims + 2 * SHARDS);
+    w->fate = FATE_ANSWERED;
+    world_run(w, SILENCE_MS);
+    assert_int_equal(w->claims, claims + 3 * SHARDS);
     assert_int_equal(world_serves(w, 0), SHARDS);
 }
 
