@@ -112,8 +112,15 @@ static bool load_seat(struct arbiter *self, struct shard *shard,
     return true;
 }
 
+/* What was left when it was written down is the most that can be left now, whatever this machine's
+ * wall clock says beside that one's. */
 static uint64_t from_now_ms(const struct arbiter *self, uint64_t wall_ms) {
-    return wall_ms > self->wall_ms ? self->now_ms + (wall_ms - self->wall_ms) : self->now_ms;
+    const struct config *config = self->config;
+    uint64_t left_ms = wall_ms > self->wall_ms ? wall_ms - self->wall_ms : 0;
+    uint64_t most_ms = config->arbiter_hold_ttl_ms > config->arbiter_payment_window_ms
+                           ? config->arbiter_hold_ttl_ms
+                           : config->arbiter_payment_window_ms;
+    return self->now_ms + (left_ms < most_ms ? left_ms : most_ms);
 }
 
 static bool load_reservation(struct arbiter *self, struct shard *shard,
