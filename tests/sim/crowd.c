@@ -282,7 +282,7 @@ static void be_a_nuisance(struct world *w, struct user *user) {
         of_reservation(w, user, MESSAGE_CANCEL, other->reservation_id, false);
     } else if (chosen == 2 && other->reservation_id != 0) {
         of_reservation(w, user, MESSAGE_PAY, other->reservation_id, false);
-    } else if (chosen == 3) {
+    } else if (chosen == 3 && !w->healing) {
         struct message m;
         message_init(&m, MESSAGE_CANCEL_SEAT);
         m.key =

@@ -108,7 +108,7 @@ static void work(struct world *w, void *arg, uint64_t a, uint64_t b) {
                    chance_hit(&w->chance, 100));
     }
     if (w->healing) undo(w);
-    if (chance_hit(&w->chance, 200))
+    if (chance_hit(&w->chance, w->healing ? 600 : 200))
         crowd_read(w, (uint32_t)chance_below(&w->chance, plan->shards));
     world_at(w, w->now_us + EVERY_US, work, NULL, 0, 0);
 }
