@@ -168,10 +168,11 @@ static uint32_t choose_seats(struct world *w, const struct user *user, uint32_t 
     uint32_t wanted = chance_hit(&w->chance, 600) ? 1 : (uint32_t)chance_between(&w->chance, 1, 8);
     for (uint32_t i = 0; i < w->plan.seats; i++) {
         uint32_t seat = (first + i) % w->plan.seats + 1;
-        if (w->crowd->sold[user->performance_id][seat]) continue;
+        bool is_sold = w->crowd->sold[user->performance_id][seat];
+        if (is_sold && !chance_hit(&w->chance, 30)) continue; /* rumours may be wrong */
         uint32_t count = 0, of_block = (seat - 1) / block;
         for (; count < wanted && seat <= w->plan.seats && (seat - 1) / block == of_block; seat++) {
-            if (!w->crowd->sold[user->performance_id][seat]) seats[count++] = seat;
+            if (count == 0 || !w->crowd->sold[user->performance_id][seat]) seats[count++] = seat;
         }
         return count;
     }
