@@ -257,6 +257,18 @@ static void test_expired_while_down(void **state) {
     assert_int_equal(store_find(w->store, id)->state, RESERVATION_EXPIRED);
 }
 
+/* Whoever loads a hold with a wall clock that is behind does not keep it for the difference. */
+static void test_loaded_by_a_clock_that_is_behind(void **state) {
+    struct world *w = *state;
+    uint64_t id = world_held(w, 7, 1, 1);
+    world_kill(w, 0);
+    w->wall_ms -= 3600000;
+    world_start(w, 0);
+    assert_int_equal(store_find(w->store, id)->state, RESERVATION_HELD);
+    world_run(w, w->cores[0].config.arbiter_hold_ttl_ms + 5000);
+    assert_int_equal(store_find(w->store, id)->state, RESERVATION_EXPIRED);
+}
+
 static void test_performance_added(void **state) {
     struct world *w = *state;
     uint64_t id = world_held(w, 7, 1, 1);
@@ -390,6 +402,7 @@ int main(void) {
         CASE(test_contradicting_rows),
         CASE(test_reload),
         CASE(test_expired_while_down),
+        CASE(test_loaded_by_a_clock_that_is_behind),
         CASE(test_performance_added),
         CASE(test_dropped),
         CASE(test_refused),
