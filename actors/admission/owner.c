@@ -131,7 +131,6 @@ static void load_grant(struct admission *self, const struct message_grant_row *r
     struct room *room = room_open(self, row->performance_id);
     if (room == NULL || row->grant == 0) return;
     if (row->grant > room->grant_high) room->grant_high = row->grant;
-    if (row->expires_at_ms <= self->wall_ms) return; /* over by our clock, which is the judge */
     if (MUTANT(NO_RESTART_RULE) && row->ended == 0) return;
     if (row->ended != 0) {
         /* One that finds no room here finds none in the arbiters: they have the same limit. */
@@ -141,6 +140,7 @@ static void load_grant(struct admission *self, const struct message_grant_row *r
                                              row->performance_id});
         return;
     }
+    if (row->expires_at_ms <= self->wall_ms) return; /* over by our clock, which is the judge */
     uint32_t index = GRANT_NONE;
     if (room->held < self->active_room) {
         index = grants_add(&self->grants, &(struct grant){.number = row->grant,
