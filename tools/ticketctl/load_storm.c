@@ -25,8 +25,9 @@ enum {
 };
 
 #define NS_PER_S 1000000000ULL
-/* Far from the users and grants of a sale. */
+/* Far from the users and grants of a sale; a grant's number has at most 40 bits. */
 #define STORM_USER (1ULL << 40)
+#define STORM_GRANT (1ULL << 39)
 
 enum rider_state { RIDER_IDLE, RIDER_HOLDS, RIDER_CANCELS };
 
@@ -320,7 +321,7 @@ static void sign_passes(struct storm *storm, const struct token_key *key) {
             .kind = TOKEN_PASS,
             .performance_id = storm->performance,
             .user_id = STORM_USER + i,
-            .number = STORM_USER + i,
+            .number = STORM_GRANT + i,
             .issued_at_ms = now_ms,
             .expires_at_ms = now_ms + (storm->options->seconds + 60ULL) * 1000,
         };
