@@ -78,16 +78,26 @@ static void test_requests_are_full(void **state) {
     world_start(w, 0);
     struct message first = request_hold(w, 7, 1, 1);
     uint64_t id = world_ask(w, &first)->reservation.reservation_id;
-    for (uint32_t i = 2; i <= 64; i++) (void)world_held(w, 7, i, 1);
+    uint64_t paying = world_paying(w, 7, 2, 1);
+    for (uint32_t i = 3; i <= 63; i++) (void)world_held(w, 7, i, 1);
     struct message m = request_pay(7, id, 0);
     assert_error(world_ask(w, &m), ERROR_BUSY);
     assert_int_equal(world_ask(w, &first)->reservation.reservation_id, id);
+    m = request_block(64, 1, 1);
+    assert_int_equal(world_ask(w, &m)->done.value, 1);
     m = request_get(7, id);
     assert_state(world_ask(w, &m), RESERVATION_HELD);
     world_run(w, HOLD_TTL_MS);
     assert_state(world_ask(w, &m), RESERVATION_EXPIRED);
     m = request_hold(w, 7, 1, 1);
     assert_error(world_ask(w, &m), ERROR_BUSY);
+    assert_int_equal(world_seat_state(w, 2), SEAT_CLOSING);
+    m = request_cancel(7, paying); /* nothing is to be remembered of it: it waits */
+    w->said_count = 0;
+    world_send(w, 0, &m);
+    assert_silent(w, &m);
+    world_result(w, paying, PAYMENT_CANCELLED, 0);
+    assert_state(world_reply(w, &m), RESERVATION_EXPIRED);
 }
 
 /* More seats than there is room for: what cannot be served is not, and all else goes on. */

@@ -341,6 +341,8 @@ static void test_cancel_while_paying(void **state) {
 static void test_unknown_keeps_the_seat(void **state) {
     struct world *w = *state;
     uint64_t id = world_paying(w, 7, 1, 2);
+    /* Also if this arbiter died now: until another shows it. */
+    assert_true(w->shown_until_ms[PERFORMANCE][1] >= w->now_ms + HOLD_TTL_MS + WINDOW_MS);
     for (unsigned i = 0; i < 600; i++) {
         world_run(w, 1000);
         world_result(w, id, PAYMENT_UNKNOWN, 0);
