@@ -127,7 +127,7 @@ struct shard {
     struct request_id claim_id;
     uint32_t claim_rows;
     uint32_t seats, reservations, requests; /* lists */
-    uint32_t seat_count;
+    uint32_t seat_count, reservation_count, request_count;
     struct ledger ledger;
     struct queue parked; /* waiters behind changes, in order */
     uint64_t shown;      /* the last change that Redis shows */
@@ -236,8 +236,8 @@ uint32_t request_find(const struct arbiter *self, const struct shard *shard,
                       const struct request_id *id, uint64_t user_id);
 
 /* True if one more can be had. */
-bool reservations_have_room(const struct arbiter *self);
-bool requests_have_room(const struct arbiter *self);
+bool reservations_have_room(const struct arbiter *self, const struct shard *shard);
+bool requests_have_room(const struct arbiter *self, const struct shard *shard, uint32_t more);
 
 uint64_t arbiter_random(struct arbiter *self);
 

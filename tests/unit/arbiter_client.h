@@ -237,16 +237,22 @@ static inline uint64_t world_paying(struct world *w, uint64_t user_id, uint32_t 
     return id;
 }
 
-/* The payment gateway's word, by the payment-timer. */
-static inline void world_result(struct world *w, uint64_t reservation_id, uint8_t state,
-                                uint64_t amount) {
+/* The payment gateway's word, by the payment-timer, while it was driven to `want`. */
+static inline void world_word(struct world *w, uint64_t reservation_id, uint8_t state,
+                              uint64_t amount, uint8_t want) {
     struct message m;
     message_init(&m, MESSAGE_PAYMENT_RESULT);
     m.key = reservation_id;
     m.payment_result.state = state;
     m.payment_result.amount = amount;
+    m.payment_result.want = want;
     world_hear(w, 0, &m, 0);
     world_pump(w);
+}
+
+static inline void world_result(struct world *w, uint64_t reservation_id, uint8_t state,
+                                uint64_t amount) {
+    world_word(w, reservation_id, state, amount, PAYMENT_AUTHORISED);
 }
 
 static inline uint64_t world_amount(const struct world *w, uint64_t reservation_id) {

@@ -144,6 +144,12 @@ static void test_stop(void **state) {
     assert_int_equal(w->releases, SHARDS);
     assert_error(world_reply(w, &m), ERROR_UNKNOWN);
     for (uint32_t i = 0; i < SHARDS; i++) assert_int_equal(w->leases[i].owner, 0);
+    two_instances(w); /* what is not leased is not released */
+    world_start(w, 0);
+    w->releases = 0;
+    (void)world_event(w, 0, EVENT_STOP);
+    world_hear_one(w, 0);
+    assert_int_equal(w->releases, SHARDS / 2);
 }
 
 /* ---- claims --------------------------------------------------------------------------------- */

@@ -115,6 +115,7 @@ struct row {
     uint8_t result;
     enum amount amount;
     uint8_t reservation, payment, want;
+    uint8_t driven_to; /* when the gateway said so; NONE: AUTHORISED */
 };
 
 static void play_row(const struct row *row, uint64_t (*begin)(struct world *w),
@@ -126,7 +127,8 @@ static void play_row(const struct row *row, uint64_t (*begin)(struct world *w),
     if (prepare != NULL) prepare(w, id);
     w->said_count = 0;
     uint64_t amount = world_amount(w, id) + (row->amount == WRONG);
-    world_result(w, id, row->result, amount);
+    uint8_t driven_to = row->driven_to == PAYMENT_NONE ? PAYMENT_AUTHORISED : row->driven_to;
+    world_word(w, id, row->result, amount, driven_to);
     const struct store_reservation *r = store_find(w->store, id);
     assert_int_equal(r->state, row->reservation);
     assert_int_equal(r->payment_state, row->payment);
@@ -134,7 +136,7 @@ static void play_row(const struct row *row, uint64_t (*begin)(struct world *w),
     uint8_t want = PAYMENT_NONE;
     (void)world_drives(w, id, &want, NULL);
     assert_int_equal(want, row->want);
-    world_result(w, id, row->result, amount); /* the same again changes nothing that is over */
+    world_word(w, id, row->result, amount, driven_to); /* the same again changes nothing that is over */
     if (row->want == PAYMENT_NONE) {
         assert_int_equal(r->state, row->reservation);
         assert_int_equal(r->payment_state, row->payment);
@@ -193,8 +195,14 @@ static void test_while_closing(void **state) {
         /* may be the answer to what was asked before: not while a cancellation is under way */
         {PAYMENT_AUTHORISED, RIGHT, RESERVATION_CLOSING, PAYMENT_PENDING, PAYMENT_CANCELLED},
         {PAYMENT_AUTHORISED, WRONG, RESERVATION_CLOSING, PAYMENT_PENDING, PAYMENT_CANCELLED},
+        {PAYMENT_CAPTURED, RIGHT, RESERVATION_CLOSING, PAYMENT_PENDING, PAYMENT_CANCELLED},
         /* the gateway refuses to cancel */
-        {PAYMENT_CAPTURED, RIGHT, RESERVATION_CONFIRMED, PAYMENT_CAPTURED, PAYMENT_NONE},
+        {PAYMENT_AUTHORISED, RIGHT, RESERVATION_CONFIRMED, PAYMENT_AUTHORISED, PAYMENT_CAPTURED,
+         PAYMENT_CANCELLED},
+        {PAYMENT_CAPTURED, RIGHT, RESERVATION_CONFIRMED, PAYMENT_CAPTURED, PAYMENT_NONE,
+         PAYMENT_CANCELLED},
+        {PAYMENT_CAPTURED, WRONG, RESERVATION_CLOSING, PAYMENT_PENDING, PAYMENT_CANCELLED,
+         PAYMENT_CANCELLED},
         {PAYMENT_CAPTURED, WRONG, RESERVATION_CLOSING, PAYMENT_PENDING, PAYMENT_CANCELLED},
         {PAYMENT_CANCELLED, WRONG, RESERVATION_EXPIRED, PAYMENT_CANCELLED, PAYMENT_NONE},
         {PAYMENT_DECLINED, RIGHT, RESERVATION_EXPIRED, PAYMENT_DECLINED, PAYMENT_NONE},
@@ -341,6 +349,8 @@ static void test_cancel_while_paying(void **state) {
 static void test_unknown_keeps_the_seat(void **state) {
     struct world *w = *state;
     uint64_t id = world_paying(w, 7, 1, 2);
+    /* Also if this arbiter died now: until another shows it. */
+    assert_true(w->shown_until_ms[PERFORMANCE][1] >= w->now_ms + HOLD_TTL_MS + WINDOW_MS);
     for (unsigned i = 0; i < 600; i++) {
         world_run(w, 1000);
         world_result(w, id, PAYMENT_UNKNOWN, 0);
