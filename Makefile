@@ -106,6 +106,16 @@ $(OBJ)/tests/%: $(OBJ)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
 
+# The same cases against a real MariaDB and a real MySQL 8.
+CONFORMANCE := $(call object,$(wildcard tests/conformance/*.c))
+.PHONY: conformance
+conformance: $(OBJ)/tests/conformance-servers
+	@PYTHON=$(PYTHON) tests/conformance/run $<
+
+$(OBJ)/tests/conformance-servers: $(CONFORMANCE) $(LIB)
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
+
 .PHONY: system test check pages
 system: all
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/system
