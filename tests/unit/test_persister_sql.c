@@ -12,7 +12,8 @@ static char sql[STORE_SQL_SIZE];
 static void a_batch_of_seats(void **state) {
     (void)state;
     static struct batch batch = {.shard = 3, .epoch = 5, .first_seq = 10, .count = 2};
-    batch.seats[0].request_id.bytes[0] = 0xab;
+    batch.seats[0].request_id =
+        (struct request_id){{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0, 0xf0}};
     batch.seats[0].change = (struct message_seat_change){10, 1,    7, 17,    1,   1,  UINT64_MAX, 1,
                                                          4,  9000, 0, 60000, 123, 77, 1};
     batch.seats[1].change = (struct message_seat_change){.seq = 11, .change = 13};
@@ -22,7 +23,7 @@ static void a_batch_of_seats(void **state) {
         "reservation_id,reservation_state,user_id,amount,payment_state,held_until_ms,at_ms,"
         "request_id,body_hash,leader) VALUES"
         "(3,10,5,1,7,17,1,1,18446744073709551615,1,4,9000,0,60000,123,"
-        "0xab000000000000000000000000000000,77,1),"
+        "0x0123456789abcdef00f0000000000000,77,1),"
         "(3,11,5,13,0,0,0,0,0,0,0,0,0,0,0,0x00000000000000000000000000000000,0,0);"
         "CALL apply_log(3,10,11);COMMIT";
     size_t size = sql_batch(&batch, sql);
