@@ -17,10 +17,11 @@ static inline struct world *world_new(void) {
         assert_int_equal(config_set(config, "process.name", name, "test", error, sizeof error), 0);
         config->cluster_shards = 4;
         config->cluster_block_seats = 8;
+        config->arbiter_holds_max = 1000000;
         config->arbiter_seats_max = 4096;
         config->arbiter_reservations_max = 4096;
         config->arbiter_requests_max = 8192;
-        config->arbiter_passes_max = 64;
+        config->arbiter_passes_max = 1024;
         w->cores[i].heard = store_alloc(WORLD_EVENTS, sizeof *w->cores[i].heard);
     }
     w->effects = store_alloc(1, sizeof *w->effects);

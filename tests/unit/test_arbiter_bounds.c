@@ -122,9 +122,9 @@ static void test_a_grant_is_used_up(void **state) {
     *state = w;
     w->cores[0].config.arbiter_holds_max = 5;
     for (uint32_t i = 0; i < 5; i++) {
+        assert_error(world_hold(w, 7, 63, 8), ERROR_NOT_ONE_BLOCK); /* refusals do not count */
         struct message m = request_cancel(7, world_held(w, 7, 1, 1));
         assert_state(world_ask(w, &m), RESERVATION_CANCELLED);
-        assert_error(world_hold(w, 7, 64 + i, 9), ERROR_NOT_ONE_BLOCK); /* refusals do not count */
     }
     assert_error(world_hold(w, 7, 1, 1), ERROR_NOT_ADMITTED);
     assert_state(world_hold(w, 8, 1, 1), RESERVATION_HELD);
@@ -317,16 +317,11 @@ static void test_all_at_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_reservations_are_full),
-        CASE(test_requests_are_full),
-        CASE(test_a_grant_is_used_up),
-        CASE(test_seats_are_full),
-        CASE(test_changes_are_full),
-        CASE(test_many_decisions_in_one_batch),
-        CASE(test_waiters_are_full),
-        CASE(test_many_wait_and_the_shard_is_lost),
-        CASE(test_many_wait_and_it_stops),
-        CASE(test_all_at_once),
+        CASE(test_reservations_are_full),  CASE(test_requests_are_full),
+        CASE(test_a_grant_is_used_up),     CASE(test_seats_are_full),
+        CASE(test_changes_are_full),       CASE(test_many_decisions_in_one_batch),
+        CASE(test_waiters_are_full),       CASE(test_many_wait_and_the_shard_is_lost),
+        CASE(test_many_wait_and_it_stops), CASE(test_all_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
