@@ -130,7 +130,7 @@ struct shard {
     uint32_t seat_count, reservation_count, request_count;
     struct ledger ledger;
     struct queue parked; /* waiters behind changes, in order */
-    uint64_t shown;      /* the last change that Redis shows */
+    uint64_t shown;      /* things shown in Redis, in this epoch */
     uint32_t show_seat;  /* the next seat of a showing of everything; NONE: none is under way */
     bool show_again;     /* something of it was lost: once more, when it is done */
     uint64_t show_at_ms;
@@ -357,7 +357,7 @@ void tell_reservation(struct arbiter *self, const struct address *to, const stru
 /* ---- project.c ---------------------------------------------------------------------------------
  */
 
-void project_seat(struct arbiter *self, struct shard *shard, const struct seat *seat, uint64_t seq,
+void project_seat(struct arbiter *self, struct shard *shard, const struct seat *seat,
                   struct effects *effects);
 /* The seats of a reservation that is being paid, again: so that their keys do not run out. */
 void project_reservation(struct arbiter *self, const struct reservation *r,
