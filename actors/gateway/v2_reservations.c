@@ -182,12 +182,27 @@ void v2_reservation_get(struct gateway *g, struct http_request *request, const u
     job_ask(job, patience_ms(job), on_reservation);
 }
 
+/* What is over is over, however it came: who asks again, having lost the answer, is told how it
+ * ended. */
+static void on_cancelled(struct ask *ask, const struct message *reply) {
+    struct job *job = job_of_ask(ask);
+    uint16_t code = reply->type == MESSAGE_ERROR ? reply->error.code : ERROR_OK;
+    if (code != ERROR_WRONG_STATE && code != ERROR_HOLD_EXPIRED) {
+        on_reservation(ask, reply);
+        return;
+    }
+    struct message *message = job_message(job, MESSAGE_RESERVATION_GET, job->reservation_id);
+    message->reservation_get.user_id = job->user_id;
+    job_ask(job, patience_ms(job), on_reservation);
+}
+
 void v2_reservation_delete(struct gateway *g, struct http_request *request,
                            const uint64_t *params) {
     struct job *job = v2_job(g, request, 0, let_go);
     if (job == NULL) return;
+    job->reservation_id = params[0];
     job_message(job, MESSAGE_CANCEL, params[0])->cancel.user_id = job->user_id;
-    job_ask(job, patience_ms(job), on_reservation);
+    job_ask(job, patience_ms(job), on_cancelled);
 }
 
 /* ---- POST: pay ------------------------------------------------------------------------------ */
