@@ -226,7 +226,7 @@ deps:
 LIBEXEC = $(DESTDIR)$(PREFIX)/libexec/ticketlab
 install: all
 	install -d $(LIBEXEC) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ticketlab
-	install -m 755 $(patsubst %,$(BUILD)/%,$(filter-out pages,$(BINARIES))) $(LIBEXEC)
+	install -m 755 $(patsubst %,$(BUILD)/%,$(filter-out pages,$(BINARIES))) tools/run-kafka tools/fetch-kafka $(LIBEXEC)
 	ln -sf ../libexec/ticketlab/ticketctl $(DESTDIR)$(PREFIX)/bin/ticketctl
 	cp -r schemas/sql compose/production.cfg $(DESTDIR)$(PREFIX)/share/ticketlab/
 

@@ -95,4 +95,7 @@ handler_fn page_index, page_openapi, page_health, page_metrics;
 /* routes.c: find the handler and call it, or answer 404, 405, or a preflight. */
 void routes_handle(struct gateway *g, struct http_request *request);
 
+/* Refuse what no route is to see. */
+void routes_refuse(struct gateway *g, struct http_request *request, uint16_t code);
+
 #endif

@@ -7,6 +7,7 @@
 #include "actors/runtime/log.h"
 #include "actors/runtime/loop.h"
 #include "actors/runtime/shell.h"
+#include "schemas/error.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -36,6 +37,10 @@ static void asks_due_of(void *arg) {
 
 static void on_request(void *arg, struct http_request *request) {
     routes_handle(arg, request);
+}
+
+static void on_too_large(void *arg, struct http_request *request) {
+    routes_refuse(arg, request, ERROR_TOO_LARGE);
 }
 
 static void on_gone(void *arg, struct http_request *request) {
@@ -72,6 +77,7 @@ static void make(struct gateway *g, const struct config *config) {
         http_server_new(loop, config->gateway_listen, (unsigned)config->gateway_connections_max,
                         config->gateway_body_max, on_request, on_gone, g, error, sizeof error);
     if (g->server == NULL) fail(error);
+    http_server_on_too_large(g->server, on_too_large);
     loop_deadline(loop, asks_deadline_of, asks_due_of, g);
     watch_init(g, loop);
     log_info("listening on port %u", http_server_port(g->server));

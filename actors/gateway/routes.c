@@ -60,6 +60,11 @@ static void answer_options(struct http_request *request, bool cors,
     answer_bytes(request, 204, NULL, NULL, 0);
 }
 
+void routes_refuse(struct gateway *g, struct http_request *request, uint16_t code) {
+    add_cors(g, request);
+    answer_problem(request, code, 0, NULL);
+}
+
 void routes_handle(struct gateway *g, struct http_request *request) {
     const char *method = http_method(request), *path = http_path(request);
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { UNDECIDED_AGAIN_MS = 500 };
+enum { UNDECIDED_AGAIN_MS = 500, UNCOMMITTED_AGAIN_MS = 20 };
 
 static uint64_t patience_ms(const struct job *job) {
     return job->gateway->config->gateway_request_timeout_ms;
@@ -182,12 +182,39 @@ void v2_reservation_get(struct gateway *g, struct http_request *request, const u
     job_ask(job, patience_ms(job), on_reservation);
 }
 
+/* How a reservation ended that is over; as committed, which may be a moment after it was decided.
+ */
+static void on_ended(struct ask *ask, const struct message *reply) {
+    uint8_t state = reply->type == MESSAGE_RESERVATION ? reply->reservation.state : 0;
+    if (state == RESERVATION_HELD || state == RESERVATION_PAYING || state == RESERVATION_CLOSING ||
+        state == RESERVATION_CONFIRMED) {
+        job_ask_again(job_of_ask(ask), UNCOMMITTED_AGAIN_MS);
+    } else {
+        on_reservation(ask, reply);
+    }
+}
+
+/* What is over is over, however it came: who asks again, having lost the answer, is told how it
+ * ended. */
+static void on_cancelled(struct ask *ask, const struct message *reply) {
+    struct job *job = job_of_ask(ask);
+    uint16_t code = reply->type == MESSAGE_ERROR ? reply->error.code : ERROR_OK;
+    if (code != ERROR_WRONG_STATE && code != ERROR_HOLD_EXPIRED) {
+        on_reservation(ask, reply);
+        return;
+    }
+    struct message *message = job_message(job, MESSAGE_RESERVATION_GET, job->reservation_id);
+    message->reservation_get.user_id = job->user_id;
+    job_ask(job, patience_ms(job), on_ended);
+}
+
 void v2_reservation_delete(struct gateway *g, struct http_request *request,
                            const uint64_t *params) {
     struct job *job = v2_job(g, request, 0, let_go);
     if (job == NULL) return;
+    job->reservation_id = params[0];
     job_message(job, MESSAGE_CANCEL, params[0])->cancel.user_id = job->user_id;
-    job_ask(job, patience_ms(job), on_reservation);
+    job_ask(job, patience_ms(job), on_cancelled);
 }
 
 /* ---- POST: pay ------------------------------------------------------------------------------ */

@@ -68,6 +68,7 @@ struct http_server {
     uint16_t port;
     size_t body_max;
     http_handler_fn *handler;
+    http_handler_fn *refuse; /* what is too large; NULL: here */
     http_gone_fn *gone;
     void *arg;
     struct http_request *requests;
@@ -184,7 +185,12 @@ static void refuse_too_large(struct http_request *r) {
                                "\"title\":\"The request is too large\",\"status\":413,"
                                "\"code\":\"TOO_LARGE\"}";
     r->phase = PHASE_HANDED;
-    http_reply(r, 413, "application/problem+json", text, sizeof text - 1);
+    if (r->server->refuse == NULL) {
+        http_reply(r, 413, "application/problem+json", text, sizeof text - 1);
+    } else {
+        r->server->refuse(r->server->arg, r);
+        require(r->phase == PHASE_ANSWERED);
+    }
 }
 
 /* The head of a request has come. What announces a body that is too large is refused now, if the
@@ -461,6 +467,10 @@ void http_server_destroy(struct http_server **server) {
     close(s->watch_fd);
     free(s);
     *server = NULL;
+}
+
+void http_server_on_too_large(struct http_server *server, http_handler_fn *refuse) {
+    server->refuse = refuse;
 }
 
 uint16_t http_server_port(const struct http_server *server) {

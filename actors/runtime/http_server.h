@@ -30,6 +30,11 @@ struct http_server *http_server_new(struct loop *loop, const char *listen, unsig
                                     size_t body_max, http_handler_fn *handler, http_gone_fn *gone,
                                     void *arg, char *error, size_t error_size);
 void http_server_destroy(struct http_server **server);
+
+/* Who answers what is too large, at once: http_reply() before it returns. Without one the server
+ * does, in English. */
+void http_server_on_too_large(struct http_server *server, http_handler_fn *refuse);
+
 uint16_t http_server_port(const struct http_server *server);
 unsigned http_server_connections(const struct http_server *server);
 

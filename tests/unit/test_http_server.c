@@ -159,6 +159,8 @@ static void *play(void *arg) {
     return NULL;
 }
 
+static http_handler_fn *refuser;
+
 /* Run the loop until the client has played. */
 static struct client *run(void (*script)(struct client *client)) {
     static struct client client;
@@ -173,6 +175,7 @@ static struct client *run(void (*script)(struct client *client)) {
     side.server = http_server_new(side.loop, "127.0.0.1:0", 2000, BODY_MAX, handle, gone, NULL,
                                   error, sizeof error);
     assert_non_null(side.server);
+    http_server_on_too_large(side.server, refuser);
     loop_deadline(side.loop, late_deadline, late_due, NULL);
     loop_watch(side.loop, side.done_fd, EPOLLIN, on_done, side.loop);
     client.play = script;
@@ -293,6 +296,24 @@ static void test_body_is_bounded(void **state) {
     assert_memory_equal(run(post_much)->answer, "HTTP/1.1 413", 12);
     assert_memory_equal(run(post_expecting)->answer, "HTTP/1.1 413", 12);
     assert_memory_equal(run(chunked)->answer, "HTTP/1.1 413", 12);
+}
+
+static void refuse(void *arg, struct http_request *request) {
+    (void)arg;
+    http_add_header(request, "X-Path", http_path(request));
+    http_reply(request, 413, "text/plain", "no", 2);
+}
+
+static void test_what_is_too_large_is_refused_by_its_owner(void **state) {
+    (void)state;
+    refuser = refuse;
+    void (*const scripts[])(struct client *) = {post_more, post_much, post_expecting, chunked};
+    for (unsigned i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        const struct client *client = run(scripts[i]);
+        assert_memory_equal(client->answer, "HTTP/1.1 413", 12);
+        assert_non_null(strstr(client->answer, "X-Path: /echo\r\n"));
+    }
+    refuser = NULL;
 }
 
 static void listen_to_stream(struct client *client) {
@@ -419,6 +440,7 @@ int main(void) {
         cmocka_unit_test(test_head_has_no_body),
         cmocka_unit_test(test_path_and_query_are_decoded),
         cmocka_unit_test(test_body_is_bounded),
+        cmocka_unit_test(test_what_is_too_large_is_refused_by_its_owner),
         cmocka_unit_test(test_stream_arrives_in_pieces_and_ends),
         cmocka_unit_test(test_gone_is_told_once),
         cmocka_unit_test(test_destroyed_with_a_request_suspended),

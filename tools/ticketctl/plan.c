@@ -100,7 +100,7 @@ static void plan_redis(json_t *process, json_t *command, const struct plan_optio
 static void plan_real_kafka(json_t *process, json_t *command, const struct config *config,
                             const struct plan_options *options) {
     const char *colon = strrchr(config->kafka_brokers, ':');
-    program_word(command, options, "../tools/run-kafka");
+    program_word(command, options, "run-kafka");
     word(command, "%s/kafka", options->directory);
     word(command, "%s", colon == NULL ? "9092" : colon + 1);
     tell(process, "probe", "tcp:%s", config->kafka_brokers);

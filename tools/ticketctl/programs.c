@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,7 +13,12 @@ void program_beside(const char *name, char out[PROGRAM_SIZE]) {
     self[size < 0 ? 0 : size] = '\0';
     char *slash = strrchr(self, '/');
     if (slash != NULL) *slash = '\0';
+    struct stat status;
+    char script[PROGRAM_SIZE];
     if (snprintf(out, PROGRAM_SIZE, "%s/%s", self, name) >= PROGRAM_SIZE) out[0] = '\0';
+    if (access(out, F_OK) == 0) return;
+    if (snprintf(script, sizeof script, "%s/../tools/%s", self, name) >= PROGRAM_SIZE) return;
+    if (stat(script, &status) == 0 && S_ISREG(status.st_mode)) memcpy(out, script, sizeof script);
 }
 
 bool program_find(const char *name, char out[PROGRAM_SIZE]) {

@@ -7,7 +7,8 @@
 
 enum { PROGRAM_SIZE = 512 };
 
-/* One of ours, beside this one. */
+/* One of ours: beside this one; or, in a tree that was built and not installed, a script under
+ * tools/. */
 void program_beside(const char *name, char out[PROGRAM_SIZE]);
 
 /* One of the system's: a path, or a name looked for in PATH and where servers are. False, and out
