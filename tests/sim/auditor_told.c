@@ -129,6 +129,7 @@ static void note_sent(struct world *w, const struct node *node, const struct mes
 static void check_i6_place(struct world *w, const struct node *node, const struct message *m) {
     const struct message_place *told = &m->place;
     if (told->user_id < USER_BASE || told->user_id >= USER_BASE + w->plan.users) return;
+    if (told->state == PLACE_ACTIVE) return; /* a grant is better than any place */
     uint64_t left_us = w->crowd->users[told->user_id - USER_BASE].left_us;
     for (uint32_t i = 0; i < w->auditor->place_count; i++) {
         const struct told_place *p = &w->auditor->places[i];
