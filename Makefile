@@ -173,6 +173,16 @@ mutants: $(SIM_OBJ)/simulator
 	@$(SIM_RUN) $< --mutants --seeds 1000 --base $(BASE_SEED) --jobs $(JOBS)
 endif
 
+# The same cases against a real MariaDB and a real MySQL 8.
+CONFORMANCE := $(call object,$(wildcard tests/conformance/*.c))
+.PHONY: conformance
+conformance: $(OBJ)/tests/conformance-servers
+	@PYTHON=$(PYTHON) tests/conformance/run $<
+
+$(OBJ)/tests/conformance-servers: $(CONFORMANCE) $(LIB)
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
+
 .PHONY: system test check pages golden
 system: all
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/system

@@ -78,11 +78,21 @@ void owner_drop(struct admission *self, uint64_t wait_ms, struct effects *effect
 
 /* ---- claiming ------------------------------------------------------------------------------- */
 
+/* How long a claim waits for its first row: briefly at first, since a persister that is only just
+ * starting hears nothing; then longer each time, since one that is busy hears everything. */
+static uint64_t patience_ms(struct admission *self) {
+    uint64_t wait_ms = 2 * self->claim_wait_ms, first_ms = self->config->cluster_heartbeat_ms / 16;
+    if (wait_ms < first_ms + 1) wait_ms = first_ms + 1;
+    if (wait_ms > self->config->cluster_silence_ms) wait_ms = self->config->cluster_silence_ms;
+    self->claim_wait_ms = wait_ms;
+    return wait_ms;
+}
+
 static void claim(struct admission *self, struct effects *effects) {
     forget_what_the_store_tells(self);
     self->phase = PHASE_CLAIMING;
     self->claim_rows = 0;
-    self->claim_at_ms = self->now_ms + self->config->cluster_silence_ms;
+    self->claim_at_ms = self->now_ms + patience_ms(self);
     for (unsigned i = 0; i < sizeof self->claim_id.bytes; i++) {
         self->claim_id.bytes[i] = (uint8_t)next_random(self);
     }
@@ -130,6 +140,7 @@ static void load_grant(struct admission *self, const struct message_grant_row *r
                                              row->performance_id});
         return;
     }
+    if (row->expires_at_ms <= self->wall_ms) return; /* over by our clock, which is the judge */
     uint32_t index = GRANT_NONE;
     if (room->held < self->active_room) {
         index = grants_add(&self->grants, &(struct grant){.number = row->grant,
@@ -262,6 +273,7 @@ static void claimed(struct admission *self, const struct message_claimed *body,
     }
     bool sole_successor = self->epoch != 0 && body->epoch == self->epoch + 1;
     self->epoch = body->epoch;
+    self->claim_wait_ms = 0;
     self->shown = 0;
     ledger_open(&self->ledger, body->epoch, body->applied_seq);
     finish_load(self, sole_successor);
@@ -317,7 +329,7 @@ void owner_message(struct admission *self, const struct message *message, struct
         self->claim_at_ms = self->now_ms + self->config->cluster_silence_ms;
         break;
     case MESSAGE_CLAIMED: claimed(self, &message->claimed, effects); break;
-    case MESSAGE_ERROR: self->claim_at_ms = self->now_ms + SECOND_MS; break;
+    case MESSAGE_ERROR: self->claim_at_ms = self->now_ms + patience_ms(self); break;
     default: break;
     }
 }

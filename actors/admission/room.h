@@ -70,6 +70,7 @@ struct admission {
     uint64_t lease_at_ms;           /* when the lease is asked for (again) */
     uint64_t lease_silent_since_ms; /* Redis has not answered since; 0: it has */
     uint64_t claim_at_ms;           /* not before this; while CLAIMING: claim again then */
+    uint64_t claim_wait_ms;         /* that it was given for its first row; 0: it was answered */
     struct request_id claim_id;
     uint32_t claim_rows;
     uint32_t restore_room;     /* whose line is being restored */

@@ -141,6 +141,7 @@ static void tell(const struct intent *intent, uint8_t state, uint64_t amount,
     message->key = intent->reservation_id;
     message->payment_result.state = state;
     message->payment_result.amount = amount;
+    message->payment_result.want = intent->want;
 }
 
 static void on_failure(struct payment_timer *self, struct intent *intent, struct effects *effects) {

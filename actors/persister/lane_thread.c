@@ -153,6 +153,27 @@ static struct unknown *unknown_of(struct lane *lane, uint32_t shard) {
     return &lane->unknown[shard == SHARD_WAITING_ROOM ? SHARDS_MAX : shard];
 }
 
+static bool on_head(void *arg, unsigned count, const char *const *columns,
+                    const unsigned long *sizes) {
+    (void)sizes;
+    uint64_t *head = arg;
+    for (unsigned i = 0; i < 2 && i < count; i++)
+        head[i] = columns[i] == NULL ? 0 : strtoull(columns[i], NULL, 10);
+    return true;
+}
+
+/* A server that refuses may do so before it comes to the fence (MySQL does when it is read-only),
+ * but an earlier copy may be committed: reading tells. */
+static enum verdict look_at_head(struct lane *lane, const struct batch *batch) {
+    uint64_t head[2] = {0, 0};
+    mysql_status error;
+    if (!mysql_client_connected(lane->mysql)) return VERDICT_REFUSED;
+    if (run(lane, sql_head(batch->shard, lane->sql), on_head, head, &error) != VERDICT_OK)
+        return VERDICT_REFUSED;
+    if (head[0] != 0 && head[0] != batch->epoch) return VERDICT_FENCED;
+    return head[0] != 0 && head[1] >= batch_last_seq(batch) ? VERDICT_DUP : VERDICT_REFUSED;
+}
+
 /* Once more, until there is an answer, or reason to say nothing. */
 static enum attempt_next attempt(struct lane *lane, const struct batch *batch,
                                  struct attempts *attempts, enum store_outcome *ret_outcome) {
@@ -163,6 +184,7 @@ static enum attempt_next attempt(struct lane *lane, const struct batch *batch,
     enum verdict verdict = run(lane, sql_batch(batch, lane->sql), NULL, NULL, &error);
     if (verdict == VERDICT_OK)
         metric_observe_ns(METRIC_STORE_COMMIT_SECONDS, clock_now_ns() - begun_ns);
+    if (verdict == VERDICT_REFUSED) verdict = look_at_head(lane, batch);
     enum attempt_next next = attempt_ran(attempts, verdict, ret_outcome);
     if (verdict == VERDICT_UNKNOWN && !was_unknown) metric_add(METRIC_STORE_UNKNOWN, 1);
     if (next != ATTEMPT_RUN) return next;
@@ -210,7 +232,7 @@ bool lane_batch(struct lane *lane, const struct batch *batch, struct answer *ret
     }
     if (attempts.unknown) *unknown = (struct unknown){0};
     count(batch, outcome);
-    if (outcome != STORE_REFUSED) well(lane);
+    if (outcome == STORE_OK) well(lane);
     *ret_answer = (struct answer){
         .request_id = batch->request_id,
         .shard = batch->shard,

@@ -132,6 +132,12 @@ size_t sql_batch(const struct batch *batch, char out[STORE_SQL_SIZE]) {
     return text.used;
 }
 
+size_t sql_head(uint32_t shard, char out[STORE_SQL_SIZE]) {
+    struct text text = {out, 0};
+    add_format(&text, "SELECT epoch, applied_seq FROM shard_owner WHERE shard = %" PRIu32, shard);
+    return text.used;
+}
+
 /* ---- a claim -------------------------------------------------------------------------------- */
 
 /* The time that is REQUESTS_KEPT_MS before `wall_ms`. */

@@ -25,6 +25,9 @@ enum {
  * (less than STORE_SQL_SIZE). */
 size_t sql_batch(const struct batch *batch, char out[STORE_SQL_SIZE]);
 
+/* One row: (epoch, applied_seq), as they are committed. */
+size_t sql_head(uint32_t shard, char out[STORE_SQL_SIZE]);
+
 /* One transaction that takes the shard: raises its epoch, forgets requests older than
  * REQUESTS_KEPT_MS at `wall_ms`, and gives one row (epoch); none if there is no such shard. Waits
  * for the row's lock one second at most: who has it for longer is to be ended (sql_lock_holder).

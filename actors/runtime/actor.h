@@ -105,7 +105,8 @@ enum projection {
                       before */
     PROJECT_CHECK, /* answer LOST if the fence is gone or shows a change before `version` (a wiped
                       or older Redis) */
-    PROJECT_SEAT, /* performance, id = seat, state, ttl_ms (0: none), version = seq of the change */
+    PROJECT_SEAT,  /* performance, id = seat, state, ttl_ms (0: none), version = things shown so far
+                    */
     PROJECT_WAITING, /* performance, id = user, number; state 1 enters, 0 leaves */
     PROJECT_ACTIVE,  /* performance, id = user, number = grant, ttl_ms; state 1 begins, 0 ends */
 };

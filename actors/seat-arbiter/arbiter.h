@@ -123,13 +123,14 @@ struct shard {
     uint64_t lease_at_ms;           /* when the lease is asked for (again) */
     uint64_t lease_silent_since_ms; /* Redis has not answered since; 0: it has */
     uint64_t claim_at_ms;           /* not before this; while CLAIMING: claim again then */
+    uint64_t claim_wait_ms;         /* that it was given for its first row; 0: it was answered */
     struct request_id claim_id;
     uint32_t claim_rows;
     uint32_t seats, reservations, requests; /* lists */
-    uint32_t seat_count;
+    uint32_t seat_count, reservation_count, request_count;
     struct ledger ledger;
     struct queue parked; /* waiters behind changes, in order */
-    uint64_t shown;      /* the last change that Redis shows */
+    uint64_t shown;      /* things shown in Redis, in this epoch */
     uint32_t show_seat;  /* the next seat of a showing of everything; NONE: none is under way */
     bool show_again;     /* something of it was lost: once more, when it is done */
     uint64_t show_at_ms;
@@ -235,8 +236,8 @@ uint32_t request_find(const struct arbiter *self, const struct shard *shard,
                       const struct request_id *id, uint64_t user_id);
 
 /* True if one more can be had. */
-bool reservations_have_room(const struct arbiter *self);
-bool requests_have_room(const struct arbiter *self);
+bool reservations_have_room(const struct arbiter *self, const struct shard *shard);
+bool requests_have_room(const struct arbiter *self, const struct shard *shard, uint32_t more);
 
 uint64_t arbiter_random(struct arbiter *self);
 
@@ -356,7 +357,7 @@ void tell_reservation(struct arbiter *self, const struct address *to, const stru
 /* ---- project.c ---------------------------------------------------------------------------------
  */
 
-void project_seat(struct arbiter *self, struct shard *shard, const struct seat *seat, uint64_t seq,
+void project_seat(struct arbiter *self, struct shard *shard, const struct seat *seat,
                   struct effects *effects);
 /* The seats of a reservation that is being paid, again: so that their keys do not run out. */
 void project_reservation(struct arbiter *self, const struct reservation *r,

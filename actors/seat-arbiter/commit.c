@@ -25,7 +25,7 @@ static void commit_seat(struct arbiter *self, struct shard *shard, const struct 
     seat->stored_state = item->row.state;
     seat->stored_version = item->row.version;
     self->sold += seat->stored_state == SEAT_CONFIRMED;
-    project_seat(self, shard, seat, item->row.seq, effects);
+    project_seat(self, shard, seat, effects);
 }
 
 static void count(uint8_t change) {

@@ -11,18 +11,24 @@ static uint64_t pass_key(uint32_t performance_id, uint64_t grant) {
 }
 
 size_t passes_size(uint32_t capacity) {
-    return table_size(capacity) + capacity * sizeof(struct ended_pass);
+    return table_size(capacity) + capacity * sizeof(struct known_pass);
 }
 
 void passes_init(struct passes *passes, void *memory, uint32_t capacity, uint64_t seed) {
     *passes = (struct passes){.capacity = capacity};
     table_init(&passes->table, memory, capacity, seed);
-    passes->items = (struct ended_pass *)(void *)((uint8_t *)memory + table_size(capacity));
+    passes->items = (struct known_pass *)(void *)((uint8_t *)memory + table_size(capacity));
 }
 
-bool passes_ended(const struct passes *passes, uint32_t performance_id, uint64_t grant) {
-    uint64_t key = pass_key(performance_id, grant);
-    return key == 0 || table_get(&passes->table, key) != TABLE_NONE;
+static const struct known_pass *find(const struct passes *passes, uint64_t key) {
+    uint32_t index = table_get(&passes->table, key);
+    return index == TABLE_NONE ? NULL : &passes->items[index];
+}
+
+bool passes_may_hold(const struct passes *passes, const struct token *pass, uint32_t holds_max) {
+    uint64_t key = pass_key(pass->performance_id, pass->number);
+    const struct known_pass *known = find(passes, key);
+    return key != 0 && (known == NULL || (!known->ended && known->holds < holds_max));
 }
 
 static void forget(struct passes *passes, uint32_t index) {
@@ -33,32 +39,54 @@ static void forget(struct passes *passes, uint32_t index) {
     table_put(&passes->table, passes->items[index].key, index);
 }
 
-/* Make room: those that have expired, or, as the clocks of two machines may differ a little, the
- * one that expires first. */
-static void make_room(struct passes *passes, uint64_t wall_ms) {
-    uint32_t first = 0;
+static void forget_expired(struct passes *passes, uint64_t wall_ms) {
     for (uint32_t i = passes->used; i-- > 0;) {
-        if (passes->items[i].expires_at_ms <= wall_ms) {
-            forget(passes, i);
-            first = 0;
-        }
+        if (passes->items[i].expires_at_ms <= wall_ms) forget(passes, i);
     }
-    if (passes->used < passes->capacity) return;
-    for (uint32_t i = 1; i < passes->used; i++) {
-        if (passes->items[i].expires_at_ms < passes->items[first].expires_at_ms) first = i;
+}
+
+/* Of those that were not ended one; else, as the clocks of two machines may differ a little, the
+ * one that expires first. */
+static void make_room(struct passes *passes) {
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < passes->used && passes->items[first].ended; i++) {
+        const struct known_pass *one = &passes->items[i], *best = &passes->items[first];
+        if (!one->ended || one->expires_at_ms < best->expires_at_ms) first = i;
     }
     forget(passes, first);
+}
+
+/* The item of a pass, made if need be; NULL when there is no room. */
+static struct known_pass *item_of(struct passes *passes, uint64_t key, uint64_t expires_at_ms,
+                                  uint64_t wall_ms) {
+    uint32_t index = table_get(&passes->table, key);
+    if (index != TABLE_NONE) return &passes->items[index];
+    if (passes->used == passes->capacity) forget_expired(passes, wall_ms);
+    if (passes->used == passes->capacity) return NULL;
+    index = passes->used++;
+    passes->items[index] = (struct known_pass){.key = key, .expires_at_ms = expires_at_ms};
+    table_put(&passes->table, key, index);
+    return &passes->items[index];
+}
+
+bool passes_use(struct passes *passes, const struct token *pass, uint64_t wall_ms) {
+    uint64_t key = pass_key(pass->performance_id, pass->number);
+    struct known_pass *known = item_of(passes, key, pass->expires_at_ms, wall_ms);
+    if (known == NULL) return false;
+    known->holds += 1;
+    return true;
 }
 
 static void add(struct passes *passes, uint32_t performance_id, uint64_t grant,
                 uint64_t expires_at_ms, uint64_t wall_ms) {
     uint64_t key = pass_key(performance_id, grant);
     if (key == 0 || expires_at_ms <= wall_ms) return;
-    if (table_get(&passes->table, key) != TABLE_NONE) return;
-    if (passes->used == passes->capacity) make_room(passes, wall_ms);
-    passes->items[passes->used] = (struct ended_pass){key, expires_at_ms};
-    table_put(&passes->table, key, passes->used);
-    passes->used += 1;
+    struct known_pass *known = item_of(passes, key, expires_at_ms, wall_ms);
+    if (known == NULL) {
+        make_room(passes);
+        known = item_of(passes, key, expires_at_ms, wall_ms);
+    }
+    known->ended = true;
 }
 
 static void miss(struct passes *passes, uint64_t now_ms) {

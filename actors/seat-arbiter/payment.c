@@ -68,17 +68,25 @@ static void while_paying(struct arbiter *self, struct reservation *r,
     }
 }
 
-/* CAPTURED is the gateway's last word to a cancellation that it refuses. AUTHORISED may be the
- * answer to what was asked before: it counts only while the gateway has not been told to cancel. */
+/* That it has the money is the gateway's last word when it was told to cancel, and cannot. Else it
+ * is the answer to what was asked before: that counts only while it has not been told to cancel. */
 static void while_closing(struct arbiter *self, struct reservation *r,
                           const struct message_payment_result *body) {
-    bool sold = body->state == PAYMENT_CAPTURED ||
-                (body->state == PAYMENT_AUTHORISED && !r->cancel_driven && !r->never_confirm);
+    bool cannot = body->want == PAYMENT_CANCELLED;
+    bool sold = has_money(body->state) && (cannot || (!r->cancel_driven && !r->never_confirm));
     if (is_over(body->state)) {
         decide(self, r, CHANGE_CLOSE_EXPIRE, body->state, NULL);
     } else if (sold && body->amount == r->amount) {
         decide(self, r, CHANGE_CLOSE_CONFIRM, body->state, NULL);
     }
+}
+
+/* The gateway's word is not to be had although the time is over; or it took back what it had given
+ * for a sold seat. Either is asked for again, and somebody should look. */
+static bool is_alarming(const struct reservation *r, const struct message_payment_result *body) {
+    if (r->state == RESERVATION_PAYING) return false;
+    if (r->state != RESERVATION_CONFIRMED) return body->state == PAYMENT_UNKNOWN;
+    return is_over(body->state) || (has_money(body->state) && body->amount != r->amount);
 }
 
 void payment_result(struct arbiter *self, struct reservation *r,
@@ -87,8 +95,7 @@ void payment_result(struct arbiter *self, struct reservation *r,
     if (r->stored_payment_state == PAYMENT_NONE || payment_is_settled(r)) return;
     touch(self, r);
     if (!shard_has_room(&self->shards[r->shard])) return; /* it is driven again */
-    bool late = r->state != RESERVATION_PAYING && r->state != RESERVATION_CONFIRMED;
-    if (body->state == PAYMENT_UNKNOWN && late) metric_add(METRIC_ARBITER_UNKNOWN_PAYMENTS, 1);
+    if (is_alarming(r, body)) metric_add(METRIC_ARBITER_UNKNOWN_PAYMENTS, 1);
     switch (r->state) {
     case RESERVATION_PAYING: while_paying(self, r, body); break;
     case RESERVATION_CLOSING: while_closing(self, r, body); break;

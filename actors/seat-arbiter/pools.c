@@ -15,12 +15,14 @@ struct shard *shard_of_reservation(struct arbiter *self, uint64_t reservation_id
     return slot == SLOT_COUNT ? NULL : &self->shards[slot % self->shard_count];
 }
 
-bool reservations_have_room(const struct arbiter *self) {
-    return self->reservations_free != NONE || self->reservations_used < self->reservation_room;
+/* Each shard has an equal share of the pools, whoever owns how many: so one arbiter can always take
+ * over all of them. */
+bool reservations_have_room(const struct arbiter *self, const struct shard *shard) {
+    return shard->reservation_count < self->reservation_room / self->shard_count;
 }
 
-bool requests_have_room(const struct arbiter *self) {
-    return self->requests_free != NONE || self->requests_used < self->request_room;
+bool requests_have_room(const struct arbiter *self, const struct shard *shard, uint32_t more) {
+    return shard->request_count + more <= self->request_room / self->shard_count;
 }
 
 /* An index from a free list, or the next that was never used; NONE when there is none. */
@@ -63,6 +65,7 @@ uint32_t reservation_new(struct arbiter *self, struct shard *shard, uint64_t id)
         .drive_at_ms = UINT64_MAX,
     };
     shard->reservations = index;
+    shard->reservation_count += 1;
     table_put(&self->reservation_table, id, index);
     return index;
 }
@@ -108,6 +111,7 @@ uint32_t request_new(struct arbiter *self, struct shard *shard, const struct req
         .chain = head == TABLE_NONE ? (uint32_t)NONE : head,
     };
     shard->requests = index;
+    shard->request_count += 1;
     table_put(&self->request_table, key, index);
     return index;
 }
@@ -164,5 +168,5 @@ void shard_clear(struct arbiter *self, struct shard *shard) {
         self->reservations_free = i;
     }
     shard->seats = shard->reservations = shard->requests = NONE;
-    shard->seat_count = 0;
+    shard->seat_count = shard->reservation_count = shard->request_count = 0;
 }

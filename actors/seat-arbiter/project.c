@@ -36,9 +36,11 @@ static uint64_t ttl_ms(const struct arbiter *self, const struct seat *seat) {
     return left_ms + 1;
 }
 
-void project_seat(struct arbiter *self, struct shard *shard, const struct seat *seat, uint64_t seq,
+/* All that is shown is numbered, what is shown again too: a Redis that goes back into the middle of
+ * that is noticed. */
+void project_seat(struct arbiter *self, struct shard *shard, const struct seat *seat,
                   struct effects *effects) {
-    if (seq > shard->shown) shard->shown = seq;
+    shard->shown += 1;
     struct effect *effect = add_projection(self, shard, PROJECT_SEAT, shard->shown, effects);
     effect->project.performance_id = key_performance(seat->key);
     effect->project.id = key_seat(seat->key);
@@ -51,7 +53,7 @@ void project_reservation(struct arbiter *self, const struct reservation *r,
     if (r->stored_state != RESERVATION_PAYING && r->stored_state != RESERVATION_CLOSING) return;
     for (uint32_t i = 0; i < r->seat_count; i++) {
         const struct seat *seat = seat_find(self, r->performance_id, r->seats[i]);
-        project_seat(self, &self->shards[r->shard], seat, 0, effects);
+        project_seat(self, &self->shards[r->shard], seat, effects);
     }
 }
 
@@ -60,7 +62,6 @@ void project_check(struct arbiter *self, struct shard *shard, struct effects *ef
 }
 
 void project_all(struct arbiter *self, struct shard *shard, struct effects *effects) {
-    shard->shown = shard->ledger.applied_seq;
     (void)add_projection(self, shard, PROJECT_FENCE, shard->shown, effects);
     shard->show_seat = shard->seats;
     shard->show_again = false;
@@ -72,7 +73,7 @@ void project_some(struct arbiter *self, struct shard *shard, struct effects *eff
     shard->show_at_ms = self->now_ms + SHOW_PAUSE_MS;
     for (unsigned i = 0; i < STEP_MAX && shard->show_seat != NONE; i++) {
         const struct seat *seat = &self->seats[shard->show_seat];
-        project_seat(self, shard, seat, 0, effects);
+        project_seat(self, shard, seat, effects);
         shard->show_seat = seat->next;
     }
     if (shard->show_seat == NONE && shard->show_again) project_all(self, shard, effects);

@@ -5,6 +5,8 @@
 #include "actors/runtime/metrics.h"
 #include "actors/runtime/mutant.h"
 
+enum { REQUESTS_OF_A_SALE = 3 }; /* that a reservation can cause: hold, pay, cancel */
+
 /* A request being judged. */
 struct asking {
     struct shard *shard;
@@ -24,10 +26,12 @@ static struct cause cause_of(const struct asking *asking, uint64_t user_id) {
 /* True if one more request can have an effect and what it needs (but never more: when nobody can
  * hold any longer, those who did can pay); else it has been answered. */
 static bool has_room(struct arbiter *self, const struct asking *asking) {
+    const struct shard *shard = asking->shard;
     uint16_t type = asking->message->type;
-    if (shard_has_room(asking->shard) && waiters_have_room(self) &&
-        (type == MESSAGE_BLOCK || requests_have_room(self)) &&
-        (type != MESSAGE_HOLD || reservations_have_room(self)))
+    uint32_t requests = type == MESSAGE_BLOCK ? 0 : type == MESSAGE_HOLD ? REQUESTS_OF_A_SALE : 1;
+    if (shard_has_room(shard) && waiters_have_room(self) &&
+        requests_have_room(self, shard, requests) &&
+        (type != MESSAGE_HOLD || reservations_have_room(self, shard)))
         return true;
     refuse(asking, ERROR_BUSY);
     return false;
@@ -45,14 +49,14 @@ static bool seen_before(struct arbiter *self, const struct asking *asking, uint6
 
 /* ---- HOLD ----------------------------------------------------------------------------------- */
 
-static bool pass_is_good(const struct arbiter *self, const struct message *message) {
+static bool pass_is_good(const struct arbiter *self, const struct message *message,
+                         struct token *ret_pass) {
     const struct message_hold *hold = &message->hold;
-    struct token pass;
-    return token_open(hold->pass, hold->pass_size, TOKEN_PASS, &self->key, &pass) &&
-           pass.performance_id == key_performance(message->key) && pass.user_id == hold->user_id &&
-           pass.expires_at_ms > self->wall_ms &&
+    return token_open(hold->pass, hold->pass_size, TOKEN_PASS, &self->key, ret_pass) &&
+           ret_pass->performance_id == key_performance(message->key) &&
+           ret_pass->user_id == hold->user_id && ret_pass->expires_at_ms > self->wall_ms &&
            (MUTANT(ENDED_PASS_ACCEPTED) ||
-            !passes_ended(&self->passes, pass.performance_id, pass.number));
+            passes_may_hold(&self->passes, ret_pass, (uint32_t)self->config->arbiter_holds_max));
 }
 
 /* One to eight seats of one block, each once, the key's among them. */
@@ -85,10 +89,11 @@ static enum error_code judge_seat(struct arbiter *self, uint32_t performance_id,
     }
 }
 
-static enum error_code judge_hold(struct arbiter *self, const struct message *message) {
+static enum error_code judge_hold(struct arbiter *self, const struct message *message,
+                                  struct token *ret_pass) {
     const struct message_hold *hold = &message->hold;
     uint32_t performance_id = key_performance(message->key);
-    if (!pass_is_good(self, message)) return ERROR_NOT_ADMITTED;
+    if (!pass_is_good(self, message, ret_pass)) return ERROR_NOT_ADMITTED;
     const struct performance *performance = performance_find(self, performance_id);
     if (performance == NULL) return ERROR_NO_SUCH_PERFORMANCE;
     enum error_code code = judge_list(self, message, hold->seats, hold->seats_count);
@@ -133,7 +138,8 @@ static void hold(struct arbiter *self, const struct asking *asking) {
         refuse(asking, ERROR_BUSY);
         return;
     }
-    enum error_code code = judge_hold(self, asking->message);
+    struct token pass;
+    enum error_code code = judge_hold(self, asking->message, &pass);
     if (code != ERROR_OK) {
         metric_add(
             code == ERROR_NOT_ADMITTED ? METRIC_ARBITER_NOT_ADMITTED : METRIC_ARBITER_REFUSED, 1);
@@ -141,6 +147,10 @@ static void hold(struct arbiter *self, const struct asking *asking) {
         return;
     }
     if (!has_room(self, asking)) return;
+    if (!passes_use(&self->passes, &pass, self->wall_ms)) {
+        refuse(asking, ERROR_BUSY);
+        return;
+    }
     struct cause cause = cause_of(asking, body->user_id);
     struct reservation *r = reserve(self, asking->shard, asking->message);
     decide(self, r, CHANGE_HOLD, PAYMENT_NONE, &cause);

@@ -34,11 +34,21 @@ void shard_drop(struct arbiter *self, struct shard *shard, uint64_t wait_ms) {
 
 /* ---- claiming ------------------------------------------------------------------------------- */
 
+/* How long a claim waits for its first row: briefly at first, since a persister that is only just
+ * starting hears nothing; then longer each time, since one that is busy hears everything. */
+static uint64_t patience_ms(const struct arbiter *self, struct shard *shard) {
+    uint64_t wait_ms = 2 * shard->claim_wait_ms, first_ms = self->config->cluster_heartbeat_ms / 16;
+    if (wait_ms < first_ms + 1) wait_ms = first_ms + 1;
+    if (wait_ms > self->config->cluster_silence_ms) wait_ms = self->config->cluster_silence_ms;
+    shard->claim_wait_ms = wait_ms;
+    return wait_ms;
+}
+
 static void claim(struct arbiter *self, struct shard *shard, struct effects *effects) {
     shard_drop(self, shard, 0);
     shard->phase = PHASE_CLAIMING;
     shard->claim_rows = 0;
-    shard->claim_at_ms = self->now_ms + self->config->cluster_silence_ms;
+    shard->claim_at_ms = self->now_ms + patience_ms(self, shard);
     for (unsigned i = 0; i < sizeof shard->claim_id.bytes; i++) {
         shard->claim_id.bytes[i] = (uint8_t)arbiter_random(self);
     }
@@ -102,8 +112,15 @@ static bool load_seat(struct arbiter *self, struct shard *shard,
     return true;
 }
 
+/* What was left when it was written down is the most that can be left now, whatever this machine's
+ * wall clock says beside that one's. */
 static uint64_t from_now_ms(const struct arbiter *self, uint64_t wall_ms) {
-    return wall_ms > self->wall_ms ? self->now_ms + (wall_ms - self->wall_ms) : self->now_ms;
+    const struct config *config = self->config;
+    uint64_t left_ms = wall_ms > self->wall_ms ? wall_ms - self->wall_ms : 0;
+    uint64_t most_ms = config->arbiter_hold_ttl_ms > config->arbiter_payment_window_ms
+                           ? config->arbiter_hold_ttl_ms
+                           : config->arbiter_payment_window_ms;
+    return self->now_ms + (left_ms < most_ms ? left_ms : most_ms);
 }
 
 static bool load_reservation(struct arbiter *self, struct shard *shard,
@@ -184,6 +201,7 @@ static void claimed(struct arbiter *self, struct shard *shard, const struct mess
     }
     shard->epoch = body->epoch;
     shard->phase = PHASE_SERVING;
+    shard->claim_wait_ms = 0;
     changes_open(&shard->ledger, body->applied_seq);
     for (uint32_t i = shard->reservations; i != NONE; i = self->reservations[i].next) {
         struct reservation *r = &self->reservations[i];
@@ -206,7 +224,10 @@ void shard_row(struct arbiter *self, const struct message *message, struct effec
     if (shard == NULL || shard->claim_rows == NONE) return;
     switch (message->type) {
     case MESSAGE_CLAIMED: claimed(self, shard, &message->claimed, effects); break;
-    case MESSAGE_ERROR: fail_claim(self, shard); break;
+    case MESSAGE_ERROR: /* it cannot now */
+        shard->claim_rows = NONE;
+        shard->claim_at_ms = self->now_ms + patience_ms(self, shard);
+        break;
     default:
         shard->claim_rows += 1;
         shard->claim_at_ms = self->now_ms + self->config->cluster_silence_ms;

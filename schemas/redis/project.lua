@@ -1,9 +1,9 @@
 -- Show changes of one shard, in order, under its fence.
 -- KEYS: fence:{shard}
 -- ARGV: epoch, then for each change seven words: what, performance, id, number, version, state, ttl in ms
---   fence    raise the fence to the epoch; version: the last change that is committed
---   check    version: the last change shown
---   seat     id: seat; state: SELECTED | CONFIRMED | '' (nothing to show); ttl 0: none; version: number of the change
+--   fence    raise the fence to the epoch; version: things shown before
+--   check    version: things shown so far
+--   seat     id: seat; state: SELECTED | CONFIRMED | '' (nothing to show); ttl 0: none; version: things shown so far
 --   waiting  id: user; number: ticket; state: 1 enters, 0 leaves
 --   active   id: user; number: unix time of the expiry in ms; state: 1 begins, 0 ends
 -- Returns OK; LOST if our fence is not there or shows an older change than it must; FENCED if a newer epoch's is there.

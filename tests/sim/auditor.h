@@ -85,6 +85,8 @@ void auditor_limit(struct world *w, uint32_t performance_id, uint32_t active_max
 bool auditor_is_sold_out(struct world *w);
 bool auditor_is_settled(struct world *w);
 void auditor_end(struct world *w);
+void auditor_holds(struct world *w); /* no hold is left over */
+void auditor_redis(struct world *w); /* what Redis shows alone */
 
 struct told_reservation *auditor_reservation(struct world *w, uint64_t id);
 

@@ -20,6 +20,17 @@ bool auditor_is_sold_out(struct world *w) {
 
 /* ---- I3, I15: seats ------------------------------------------------------------------------- */
 
+void auditor_holds(struct world *w) {
+    for (uint32_t p = 1; p <= w->plan.performances; p++) {
+        for (uint32_t s = 1; s <= w->plan.seats; s++) {
+            uint8_t state = w->auditor->seats[p][s].state;
+            if (state == SEAT_HELD || state == SEAT_PAYING || state == SEAT_CLOSING)
+                violation(w, "I3", seat_key(p, s), "seat %u is still %s, long after its time", s,
+                          seat_state_name(state));
+        }
+    }
+}
+
 static void check_i3_i15(struct world *w) {
     for (uint32_t p = 1; p <= w->plan.performances; p++) {
         for (uint32_t s = 1; s <= w->plan.seats; s++) {
@@ -155,6 +166,10 @@ static void check_i9(struct world *w) {
         for (uint32_t s = 1; s <= w->plan.seats; s++) check_i9_seat(w, p, s);
         check_i9_active(w, p);
     }
+}
+
+void auditor_redis(struct world *w) {
+    check_i9(w);
 }
 
 /* ---- I14, I17 -------------------------------------------------------------------------- */

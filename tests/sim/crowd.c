@@ -78,6 +78,11 @@ enum alarm { ALARM_NEXT, ALARM_ANSWER };
 static void alarm_rings(struct world *w, void *arg, uint64_t count, uint64_t what) {
     struct user *user = arg;
     if (user->alarm != count || user->stage == STAGE_GONE) return;
+    if (w->crowd->asleep_until_us > w->now_us) {
+        uint64_t wakes_us = w->crowd->asleep_until_us + chance_below(&w->chance, 500000);
+        world_at(w, wakes_us, alarm_rings, user, count, what);
+        return;
+    }
     if (what == ALARM_NEXT && user->wish == NO_WISH) {
         next(w, user);
         return;
@@ -163,10 +168,11 @@ static uint32_t choose_seats(struct world *w, const struct user *user, uint32_t 
     uint32_t wanted = chance_hit(&w->chance, 600) ? 1 : (uint32_t)chance_between(&w->chance, 1, 8);
     for (uint32_t i = 0; i < w->plan.seats; i++) {
         uint32_t seat = (first + i) % w->plan.seats + 1;
-        if (w->crowd->sold[user->performance_id][seat]) continue;
+        bool is_sold = w->crowd->sold[user->performance_id][seat];
+        if (is_sold && !chance_hit(&w->chance, 30)) continue; /* rumours may be wrong */
         uint32_t count = 0, of_block = (seat - 1) / block;
         for (; count < wanted && seat <= w->plan.seats && (seat - 1) / block == of_block; seat++) {
-            if (!w->crowd->sold[user->performance_id][seat]) seats[count++] = seat;
+            if (count == 0 || !w->crowd->sold[user->performance_id][seat]) seats[count++] = seat;
         }
         return count;
     }
@@ -277,7 +283,7 @@ static void be_a_nuisance(struct world *w, struct user *user) {
         of_reservation(w, user, MESSAGE_CANCEL, other->reservation_id, false);
     } else if (chosen == 2 && other->reservation_id != 0) {
         of_reservation(w, user, MESSAGE_PAY, other->reservation_id, false);
-    } else if (chosen == 3) {
+    } else if (chosen == 3 && !w->healing) {
         struct message m;
         message_init(&m, MESSAGE_CANCEL_SEAT);
         m.key =

@@ -72,7 +72,8 @@ struct crowd {
         uint8_t state;
         uint64_t version;
     } mirror[SIM_PERFORMANCES_MAX + 1][SIM_SEATS_MAX + 1];
-    uint32_t snapshots; /* complete ones */
+    uint32_t snapshots;       /* complete ones */
+    uint64_t asleep_until_us; /* nobody asks for anything before */
 };
 
 void crowd_make(struct world *w, struct node *node);
@@ -88,6 +89,7 @@ void crowd_callback(struct world *w, uint64_t reservation_id, uint64_t amount, u
 
 /* Somebody asks for a snapshot of a shard. */
 void crowd_read(struct world *w, uint32_t shard);
+void crowd_ask_queue(struct world *w); /* or for the waiting room's figures */
 
 /* ---- wishes --------------------------------------------------------------------------------- */
 

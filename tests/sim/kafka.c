@@ -60,6 +60,21 @@ static bool is_mine(const struct world *w, const struct sending *s) {
     return s->node->up && s->node->life == s->life && w->bridge->producer == s->producer;
 }
 
+static void save(struct world *w) {
+    static char text[ENDS_TEXT_MAX];
+    struct bridge *bridge = w->bridge;
+    for (uint32_t i = 0; i < w->plan.shards; i++) {
+        uint64_t cursor = bridge->lanes[i].cursor;
+        if (MUTANT(CURSOR_BEFORE_REPORT)) cursor = bridge->lanes[i].read;
+        w->store->shards[i].cursor = bridge->saved[i] = cursor;
+    }
+    size_t size = ends_write(&bridge->ends, text, sizeof text);
+    char *kept = world_alloc(w, size + 1);
+    memcpy(kept, text, size + 1);
+    w->store->ends = kept;
+    bridge->moved = false;
+}
+
 static void reported(struct world *w, void *arg, uint64_t failed, uint64_t unused) {
     struct sending *s = arg;
     struct bridge *bridge = w->bridge;
@@ -75,6 +90,7 @@ static void reported(struct world *w, void *arg, uint64_t failed, uint64_t unuse
     if (MUTANT(CURSOR_BY_AUTO_ID) || s->record.seq <= lane->cursor) return;
     lane_delivered(lane, s->record.seq);
     bridge->moved = true;
+    if (chance_hit(&w->chance, 200) && w->store->refuses_until_us <= w->now_us) save(w);
 }
 
 /* A producer's reports come in the order of what it sent. */
@@ -146,21 +162,6 @@ static void open_both(struct world *w) {
     bridge->open = true;
     bridge->moved = bridge->broken = bridge->lost = false;
     memset(bridge->failed, 0, sizeof bridge->failed);
-}
-
-static void save(struct world *w) {
-    static char text[ENDS_TEXT_MAX];
-    struct bridge *bridge = w->bridge;
-    for (uint32_t i = 0; i < w->plan.shards; i++) {
-        uint64_t cursor = bridge->lanes[i].cursor;
-        if (MUTANT(CURSOR_BEFORE_REPORT)) cursor = bridge->lanes[i].read;
-        w->store->shards[i].cursor = bridge->saved[i] = cursor;
-    }
-    size_t size = ends_write(&bridge->ends, text, sizeof text);
-    char *kept = world_alloc(w, size + 1);
-    memcpy(kept, text, size + 1);
-    w->store->ends = kept;
-    bridge->moved = false;
 }
 
 static void read_lane(struct world *w, struct node *node, uint32_t shard) {

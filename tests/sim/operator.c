@@ -72,6 +72,13 @@ void crowd_read(struct world *w, uint32_t shard) {
     insist(w, READER, &m);
 }
 
+void crowd_ask_queue(struct world *w) {
+    struct message m;
+    message_init(&m, MESSAGE_QUEUE_GET);
+    m.key = 1;
+    insist(w, READER, &m);
+}
+
 /* What operators have done is undone, again and again: an older request may come late. */
 static void undo(struct world *w) {
     if (w->plan.operator_limits && chance_hit(&w->chance, 200))
@@ -101,7 +108,7 @@ static void work(struct world *w, void *arg, uint64_t a, uint64_t b) {
                    chance_hit(&w->chance, 100));
     }
     if (w->healing) undo(w);
-    if (chance_hit(&w->chance, 200))
+    if (chance_hit(&w->chance, w->healing ? 600 : 200))
         crowd_read(w, (uint32_t)chance_below(&w->chance, plan->shards));
     world_at(w, w->now_us + EVERY_US, work, NULL, 0, 0);
 }

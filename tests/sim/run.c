@@ -16,6 +16,9 @@ enum {
     SALE_MAX_US = 30000000,   /* after the healing there is a sale at least so often */
     SETTLE_MAX_US = 60000000, /* and all is at rest within this */
     REST_US = 2000000,
+    GRACE_US = 8000000,  /* for a hold to end after its time */
+    ALONE_US = 5000000,  /* one process died: its work goes on within this */
+    WIPED_US = 10000000, /* Redis was wiped: it shows everything again within this */
 };
 
 static struct world *world; /* of the run under way, for require_failed() */
@@ -96,6 +99,58 @@ static void sell_the_rest(struct world *w) {
     }
 }
 
+/* ---- I18: one process dies, or Redis is wiped, and nothing else ---------------------------------
+ */
+
+static void start_it(struct world *w, void *arg, uint64_t a, uint64_t b) {
+    (void)a;
+    (void)b;
+    node_start(w, arg);
+}
+
+/* The shards are read, and the waiting room is asked, until they answer. */
+static void ask_everybody(struct world *w, uint32_t *ret_first, uint32_t *ret_end) {
+    *ret_first = w->crowd->wish_count;
+    for (uint32_t shard = 0; shard < w->plan.shards; shard++) crowd_read(w, shard);
+    crowd_ask_queue(w);
+    *ret_end = w->crowd->wish_count;
+}
+
+static void check_i18_process(struct world *w) {
+    uint32_t first, end;
+    struct node *node = &w->nodes[chance_below(&w->chance, w->node_count - 1)];
+    TRACE(w, node, "dies alone");
+    node_crash(w, node);
+    /* Others take an arbiter's shards over; who is alone is started again by its supervisor. */
+    bool has_others = node->role == ROLE_SEAT_ARBITER && w->plan.arbiters > 1;
+    uint64_t back_us = has_others ? ALONE_US : chance_below(&w->chance, 1000000);
+    world_at(w, w->now_us + back_us, start_it, node, 0, 0);
+    ask_everybody(w, &first, &end);
+    world_run(w, w->now_us + ALONE_US);
+    for (uint32_t i = first; i < end; i++) {
+        const struct wish *wish = &w->crowd->wishes[i];
+        if (wish->told != TOLD_OK)
+            violation(w, "I18", 0, "%s died, and 5 s later nobody answers %s", node->name,
+                      message_info(wish->type)->name);
+    }
+    world_run(w, w->now_us + REST_US);
+}
+
+static void check_i18_redis(struct world *w) {
+    redis_wipe(w);
+    world_run(w, w->now_us + WIPED_US);
+    auditor_redis(w);
+}
+
+/* Nobody asks for anything: what is held ends by itself. */
+static void check_i3_late(struct world *w) {
+    const struct config *config = &w->plan.config;
+    uint64_t time_us = 1000 * (config->arbiter_hold_ttl_ms + config->arbiter_payment_window_ms);
+    w->crowd->asleep_until_us = w->now_us + time_us + w->plan.psp_us_max + GRACE_US;
+    world_run(w, w->crowd->asleep_until_us);
+    auditor_holds(w);
+}
+
 static void live(struct world *w) {
     faults_begin(w);
     world_run(w, w->plan.safety_us);
@@ -104,15 +159,18 @@ static void live(struct world *w) {
     w->healed_us = w->now_us;
     faults_heal(w);
     crowd_heal(w);
+    if (chance_hit(&w->chance, 200)) check_i3_late(w);
     sell_the_rest(w);
     mark(w, MARK_SOLD_OUT);
     w->closing = true;
     TRACE(w, NULL, "all seats are sold");
     world_run(w, w->now_us + REST_US);
+    if (chance_hit(&w->chance, 300)) check_i18_process(w);
     read_once_more(w);
     run_until(w, SETTLE_MAX_US, auditor_is_settled);
     world_run(w, w->now_us + REST_US);
     auditor_end(w);
+    if (chance_hit(&w->chance, 200)) check_i18_redis(w);
 }
 
 void run_seed(uint64_t seed, const struct trace *trace, struct run_result *ret_result) {

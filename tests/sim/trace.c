@@ -110,6 +110,14 @@ static void print_body(const struct message *m) {
         printf(" user %" PRIu64 " state %u number %" PRIu64 " grant %" PRIu64, m->place.user_id,
                m->place.state, m->place.number, m->place.grant);
         break;
+    case MESSAGE_PASS_ENDED:
+        printf(" number %" PRIu64 " user %" PRIu64 " grant %" PRIu64, m->pass_ended.number,
+               m->pass_ended.user_id, m->pass_ended.grant);
+        break;
+    case MESSAGE_PASS_ENDED_ROW:
+        printf(" user %" PRIu64 " grant %" PRIu64, m->pass_ended_row.user_id,
+               m->pass_ended_row.grant);
+        break;
     case MESSAGE_PAYMENT_DRIVE:
         printf(" want %s again %u", payment_state_name(m->payment_drive.want),
                m->payment_drive.again);

@@ -25,6 +25,7 @@ enum {
     WORLD_EVENTS = 8192,
     WORLD_USERS = 65536,
     WORLD_SAID = 8192,
+    WORLD_CLOCKS_APART_MS = 120000, /* grants that expired this lately are told to a claimant */
 };
 
 struct world_grant {
@@ -151,7 +152,7 @@ static inline void store_claim(struct world *w, const struct request_id *id) {
     }
     for (uint32_t i = 0; i < w->grant_count; i++) {
         const struct world_grant *g = &w->grants[i];
-        if (g->expires_at_ms <= w->wall_ms) continue;
+        if (g->expires_at_ms + WORLD_CLOCKS_APART_MS <= w->wall_ms) continue;
         m = world_hear(w, MESSAGE_GRANT_ROW);
         m->request_id = *id;
         m->grant_row = (struct message_grant_row){g->performance_id, g->grant,         g->user_id,
@@ -287,6 +288,7 @@ static inline void redis_project(struct world *w, const struct effect *effect) {
     if (effect->project.what == PROJECT_WAITING) {
         w->waiting[user] = effect->project.state ? effect->project.number : 0;
     } else if (effect->project.what == PROJECT_ACTIVE) {
+        if (effect->project.state) assert_true(effect->project.ttl_ms > 0); /* SET .. PX 0: error */
         w->active[user] = effect->project.state != 0;
     }
 }

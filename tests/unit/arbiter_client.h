@@ -17,10 +17,11 @@ static inline struct world *world_new(void) {
         assert_int_equal(config_set(config, "process.name", name, "test", error, sizeof error), 0);
         config->cluster_shards = 4;
         config->cluster_block_seats = 8;
+        config->arbiter_holds_max = 1000000;
         config->arbiter_seats_max = 4096;
         config->arbiter_reservations_max = 4096;
         config->arbiter_requests_max = 8192;
-        config->arbiter_passes_max = 64;
+        config->arbiter_passes_max = 1024;
         w->cores[i].heard = store_alloc(WORLD_EVENTS, sizeof *w->cores[i].heard);
     }
     w->effects = store_alloc(1, sizeof *w->effects);
@@ -237,16 +238,22 @@ static inline uint64_t world_paying(struct world *w, uint64_t user_id, uint32_t 
     return id;
 }
 
-/* The payment gateway's word, by the payment-timer. */
-static inline void world_result(struct world *w, uint64_t reservation_id, uint8_t state,
-                                uint64_t amount) {
+/* The payment gateway's word, by the payment-timer, while it was driven to `want`. */
+static inline void world_word(struct world *w, uint64_t reservation_id, uint8_t state,
+                              uint64_t amount, uint8_t want) {
     struct message m;
     message_init(&m, MESSAGE_PAYMENT_RESULT);
     m.key = reservation_id;
     m.payment_result.state = state;
     m.payment_result.amount = amount;
+    m.payment_result.want = want;
     world_hear(w, 0, &m, 0);
     world_pump(w);
+}
+
+static inline void world_result(struct world *w, uint64_t reservation_id, uint8_t state,
+                                uint64_t amount) {
+    world_word(w, reservation_id, state, amount, PAYMENT_AUTHORISED);
 }
 
 static inline uint64_t world_amount(const struct world *w, uint64_t reservation_id) {

@@ -140,6 +140,22 @@ static void test_active_is_told_after_the_commit_only(void **state) {
     assert_int_equal(w->grant_count, 3);
 }
 
+/* The store's clock is not ours: it tells of grants that are over. They take no place, least of all
+ * from a user who waits again. */
+static void test_grants_that_are_over_are_loaded(void **state) {
+    struct world *w = *state;
+    enter_many(w, 1, 3);
+    world_run(w, 1000);
+    assert_int_equal(store_active(w, PERFORMANCE), 3);
+    enter_many(w, 4, 6);
+    world_run(w, 60000);
+    assert_place(world_enter(w, 1), PLACE_WAITING, 7, 1, 0);
+    (void)world_hear(w, MESSAGE_PERFORMANCE_ADDED); /* it claims again */
+    world_pump(w);
+    assert_true(world_serves(w));
+    assert_place(world_place(w, 1), PLACE_WAITING, 7, 1, 0);
+}
+
 static void test_refused_batch_is_sent_again(void **state) {
     struct world *w = *state;
     w->store_refuses = true;
@@ -599,6 +615,7 @@ int main(void) {
         CASE(test_busy_when_full),
         CASE(test_admitted_in_order_up_to_the_limit),
         CASE(test_active_is_told_after_the_commit_only),
+        CASE(test_grants_that_are_over_are_loaded),
         CASE(test_refused_batch_is_sent_again),
         CASE(test_commit_after_expiry),
         CASE(test_rate),

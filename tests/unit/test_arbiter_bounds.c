@@ -35,6 +35,19 @@ static struct world *large_world(void) {
     return w;
 }
 
+/* One shard, 96 seats, and room for so many. */
+static struct world *tight_world(uint32_t reservations, uint32_t requests) {
+    struct world *w = world_new();
+    store_free(w->store);
+    w->store = store_new(1, 8);
+    store_add_seats(w->store, PERFORMANCE, 96);
+    w->cores[0].config.cluster_shards = 1;
+    w->cores[0].config.arbiter_reservations_max = reservations;
+    w->cores[0].config.arbiter_requests_max = requests;
+    world_start(w, 0);
+    return w;
+}
+
 static int gone_checked(void **state) {
     struct world *w = *state;
     if (w->cores[0].memory != NULL) seat_arbiter_actor.check(w->cores[0].memory);
@@ -46,10 +59,8 @@ static int gone_checked(void **state) {
 /* No room for one more reservation: those that are there are paid for and cancelled all the same.
  */
 static void test_reservations_are_full(void **state) {
-    struct world *w = world_new();
+    struct world *w = tight_world(64, 1024);
     *state = w;
-    w->cores[0].config.arbiter_reservations_max = 64;
-    world_start(w, 0);
     uint64_t ids[64];
     for (uint32_t i = 0; i < 64; i++) ids[i] = world_held(w, 100 + i, 1 + i, 1);
     struct message m = request_cancel(100, ids[0]);
@@ -64,30 +75,59 @@ static void test_reservations_are_full(void **state) {
     m = request_block(1, 1, 1);
     assert_int_equal(world_ask(w, &m)->done.value, 1);
     world_start(w, 0);
-    assert_int_equal(world_serves(w, 0), 4);
+    assert_int_equal(world_serves(w, 0), 1);
     m = request_get(102, ids[2]);
     assert_state(world_ask(w, &m), RESERVATION_HELD);
     world_run(w, HOLD_TTL_MS);
     for (uint32_t i = 2; i <= 64; i++) assert_int_equal(world_seat_state(w, i), SEAT_FREE);
 }
 
+/* Each hold leaves room for what its reservation can cause. */
 static void test_requests_are_full(void **state) {
-    struct world *w = world_new();
+    struct world *w = tight_world(1024, 64);
     *state = w;
-    w->cores[0].config.arbiter_requests_max = 64;
-    world_start(w, 0);
     struct message first = request_hold(w, 7, 1, 1);
-    uint64_t id = world_ask(w, &first)->reservation.reservation_id;
-    for (uint32_t i = 2; i <= 64; i++) (void)world_held(w, 7, i, 1);
-    struct message m = request_pay(7, id, 0);
+    uint64_t id = world_ask(w, &first)->reservation.reservation_id, ids[64];
+    uint64_t paying = world_paying(w, 7, 2, 1);
+    for (uint32_t i = 3; i <= 61; i++) ids[i] = world_held(w, 7, i, 1);
+    struct message m = request_hold(w, 7, 62, 1);
+    assert_error(world_ask(w, &m), ERROR_BUSY);
+    m = request_pay(7, ids[3], 0);
+    assert_state(world_ask(w, &m), RESERVATION_PAYING);
+    m = request_cancel(7, ids[4]);
+    assert_state(world_ask(w, &m), RESERVATION_CANCELLED);
+    m = request_pay(7, id, 0);
     assert_error(world_ask(w, &m), ERROR_BUSY);
     assert_int_equal(world_ask(w, &first)->reservation.reservation_id, id);
+    m = request_block(64, 1, 1);
+    assert_int_equal(world_ask(w, &m)->done.value, 1);
     m = request_get(7, id);
     assert_state(world_ask(w, &m), RESERVATION_HELD);
     world_run(w, HOLD_TTL_MS);
     assert_state(world_ask(w, &m), RESERVATION_EXPIRED);
     m = request_hold(w, 7, 1, 1);
     assert_error(world_ask(w, &m), ERROR_BUSY);
+    assert_int_equal(world_seat_state(w, 2), SEAT_CLOSING);
+    m = request_cancel(7, paying); /* nothing is to be remembered of it: it waits */
+    w->said_count = 0;
+    world_send(w, 0, &m);
+    assert_silent(w, &m);
+    world_result(w, paying, PAYMENT_CANCELLED, 0);
+    assert_state(world_reply(w, &m), RESERVATION_EXPIRED);
+}
+
+/* A grant is for so many holds, let go or not, and no more; another grant is for as many again. */
+static void test_a_grant_is_used_up(void **state) {
+    struct world *w = tight_world(1024, 1024);
+    *state = w;
+    w->cores[0].config.arbiter_holds_max = 5;
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_error(world_hold(w, 7, 63, 8), ERROR_NOT_ONE_BLOCK); /* refusals do not count */
+        struct message m = request_cancel(7, world_held(w, 7, 1, 1));
+        assert_state(world_ask(w, &m), RESERVATION_CANCELLED);
+    }
+    assert_error(world_hold(w, 7, 1, 1), ERROR_NOT_ADMITTED);
+    assert_state(world_hold(w, 8, 1, 1), RESERVATION_HELD);
 }
 
 /* More seats than there is room for: what cannot be served is not, and all else goes on. */
@@ -277,15 +317,11 @@ static void test_all_at_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_reservations_are_full),
-        CASE(test_requests_are_full),
-        CASE(test_seats_are_full),
-        CASE(test_changes_are_full),
-        CASE(test_many_decisions_in_one_batch),
-        CASE(test_waiters_are_full),
-        CASE(test_many_wait_and_the_shard_is_lost),
-        CASE(test_many_wait_and_it_stops),
-        CASE(test_all_at_once),
+        CASE(test_reservations_are_full),  CASE(test_requests_are_full),
+        CASE(test_a_grant_is_used_up),     CASE(test_seats_are_full),
+        CASE(test_changes_are_full),       CASE(test_many_decisions_in_one_batch),
+        CASE(test_waiters_are_full),       CASE(test_many_wait_and_the_shard_is_lost),
+        CASE(test_many_wait_and_it_stops), CASE(test_all_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

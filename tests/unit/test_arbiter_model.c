@@ -122,6 +122,7 @@ static void hear_a_drive(struct world *w) {
     result->key = drive.key;
     result->payment_result.state = carry_out(w, &drive);
     result->payment_result.amount = payment_of(drive.key)->amount;
+    result->payment_result.want = drive.payment_drive.want;
 }
 
 static void hear_a_result(struct world *w) {

@@ -144,6 +144,12 @@ static void test_stop(void **state) {
     assert_int_equal(w->releases, SHARDS);
     assert_error(world_reply(w, &m), ERROR_UNKNOWN);
     for (uint32_t i = 0; i < SHARDS; i++) assert_int_equal(w->leases[i].owner, 0);
+    two_instances(w); /* what is not leased is not released */
+    world_start(w, 0);
+    w->releases = 0;
+    (void)world_event(w, 0, EVENT_STOP);
+    world_hear_one(w, 0);
+    assert_int_equal(w->releases, SHARDS / 2);
 }
 
 /* ---- claims --------------------------------------------------------------------------------- */
@@ -153,11 +159,17 @@ static void test_claim_is_lost(void **state) {
     *state = w;
     w->fate = FATE_LOST;
     world_start(w, 0);
-    world_run(w, SILENCE_MS - 1);
-    assert_int_equal(w->claims, SHARDS);
-    w->fate = FATE_ANSWERED;
-    world_run(w, 1);
+    /* Said again soon, then at longer and longer intervals. */
+    world_run(w, SECOND_MS / 8);
     assert_int_equal(w->claims, 2 * SHARDS);
+    world_run(w, 2 * SILENCE_MS - SECOND_MS / 8);
+    assert_in_range(w->claims, 6 * SHARDS, 8 * SHARDS);
+    uint32_t claims = w->claims;
+    world_run(w, 2 * SILENCE_MS);
+    assert_int_equal(w->claims, claims + 2 * SHARDS);
+    w->fate = FATE_ANSWERED;
+    world_run(w, SILENCE_MS);
+    assert_int_equal(w->claims, claims + 3 * SHARDS);
     assert_int_equal(world_serves(w, 0), SHARDS);
 }
 
@@ -248,6 +260,18 @@ static void test_expired_while_down(void **state) {
     w->now_ms += 400000;
     w->wall_ms += 400000;
     world_start(w, 0);
+    assert_int_equal(store_find(w->store, id)->state, RESERVATION_EXPIRED);
+}
+
+/* Whoever loads a hold with a wall clock that is behind does not keep it for the difference. */
+static void test_loaded_by_a_clock_that_is_behind(void **state) {
+    struct world *w = *state;
+    uint64_t id = world_held(w, 7, 1, 1);
+    world_kill(w, 0);
+    w->wall_ms -= 3600000;
+    world_start(w, 0);
+    assert_int_equal(store_find(w->store, id)->state, RESERVATION_HELD);
+    world_run(w, w->cores[0].config.arbiter_hold_ttl_ms + 5000);
     assert_int_equal(store_find(w->store, id)->state, RESERVATION_EXPIRED);
 }
 
@@ -384,6 +408,7 @@ int main(void) {
         CASE(test_contradicting_rows),
         CASE(test_reload),
         CASE(test_expired_while_down),
+        CASE(test_loaded_by_a_clock_that_is_behind),
         CASE(test_performance_added),
         CASE(test_dropped),
         CASE(test_refused),

@@ -117,8 +117,8 @@ struct row {
     uint8_t reservation, payment, want;
 };
 
-static void play_row(const struct row *row, uint64_t (*begin)(struct world *w),
-                     void (*prepare)(struct world *w, uint64_t id)) {
+static void play(const struct row *row, uint8_t driven_to, uint64_t (*begin)(struct world *w),
+                 void (*prepare)(struct world *w, uint64_t id)) {
     void *state = NULL;
     assert_int_equal(serving(&state), 0);
     struct world *w = state;
@@ -126,7 +126,7 @@ static void play_row(const struct row *row, uint64_t (*begin)(struct world *w),
     if (prepare != NULL) prepare(w, id);
     w->said_count = 0;
     uint64_t amount = world_amount(w, id) + (row->amount == WRONG);
-    world_result(w, id, row->result, amount);
+    world_word(w, id, row->result, amount, driven_to);
     const struct store_reservation *r = store_find(w->store, id);
     assert_int_equal(r->state, row->reservation);
     assert_int_equal(r->payment_state, row->payment);
@@ -134,13 +134,19 @@ static void play_row(const struct row *row, uint64_t (*begin)(struct world *w),
     uint8_t want = PAYMENT_NONE;
     (void)world_drives(w, id, &want, NULL);
     assert_int_equal(want, row->want);
-    world_result(w, id, row->result, amount); /* the same again changes nothing that is over */
+    world_word(w, id, row->result, amount,
+               driven_to); /* the same again changes nothing that is over */
     if (row->want == PAYMENT_NONE) {
         assert_int_equal(r->state, row->reservation);
         assert_int_equal(r->payment_state, row->payment);
     }
     assert_shown(w);
     (void)gone(&state);
+}
+
+static void play_row(const struct row *row, uint64_t (*begin)(struct world *w),
+                     void (*prepare)(struct world *w, uint64_t id)) {
+    play(row, PAYMENT_AUTHORISED, begin, prepare);
 }
 
 static uint64_t begin_paying(struct world *w) {
@@ -193,8 +199,7 @@ static void test_while_closing(void **state) {
         /* may be the answer to what was asked before: not while a cancellation is under way */
         {PAYMENT_AUTHORISED, RIGHT, RESERVATION_CLOSING, PAYMENT_PENDING, PAYMENT_CANCELLED},
         {PAYMENT_AUTHORISED, WRONG, RESERVATION_CLOSING, PAYMENT_PENDING, PAYMENT_CANCELLED},
-        /* the gateway refuses to cancel */
-        {PAYMENT_CAPTURED, RIGHT, RESERVATION_CONFIRMED, PAYMENT_CAPTURED, PAYMENT_NONE},
+        {PAYMENT_CAPTURED, RIGHT, RESERVATION_CLOSING, PAYMENT_PENDING, PAYMENT_CANCELLED},
         {PAYMENT_CAPTURED, WRONG, RESERVATION_CLOSING, PAYMENT_PENDING, PAYMENT_CANCELLED},
         {PAYMENT_CANCELLED, WRONG, RESERVATION_EXPIRED, PAYMENT_CANCELLED, PAYMENT_NONE},
         {PAYMENT_DECLINED, RIGHT, RESERVATION_EXPIRED, PAYMENT_DECLINED, PAYMENT_NONE},
@@ -204,6 +209,21 @@ static void test_while_closing(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         play_row(&rows[i], begin_paying, let_time_pass);
         play_row(&rows[i], begin_paying, cancel);
+    }
+}
+
+/* It was told to cancel, and this is what it says to that. */
+static void test_cancellation_is_refused(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {PAYMENT_AUTHORISED, RIGHT, RESERVATION_CONFIRMED, PAYMENT_AUTHORISED, PAYMENT_CAPTURED},
+        {PAYMENT_CAPTURED, RIGHT, RESERVATION_CONFIRMED, PAYMENT_CAPTURED, PAYMENT_NONE},
+        {PAYMENT_CAPTURED, WRONG, RESERVATION_CLOSING, PAYMENT_PENDING, PAYMENT_CANCELLED},
+        {PAYMENT_CANCELLED, WRONG, RESERVATION_EXPIRED, PAYMENT_CANCELLED, PAYMENT_NONE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        play(&rows[i], PAYMENT_CANCELLED, begin_paying, let_time_pass);
+        play(&rows[i], PAYMENT_CANCELLED, begin_paying, cancel);
     }
 }
 
@@ -341,6 +361,8 @@ static void test_cancel_while_paying(void **state) {
 static void test_unknown_keeps_the_seat(void **state) {
     struct world *w = *state;
     uint64_t id = world_paying(w, 7, 1, 2);
+    /* Also if this arbiter died now: until another shows it. */
+    assert_true(w->shown_until_ms[PERFORMANCE][1] >= w->now_ms + HOLD_TTL_MS + WINDOW_MS);
     for (unsigned i = 0; i < 600; i++) {
         world_run(w, 1000);
         world_result(w, id, PAYMENT_UNKNOWN, 0);
@@ -429,6 +451,7 @@ int main(void) {
         CASE(test_window),
         cmocka_unit_test(test_while_paying),
         cmocka_unit_test(test_while_closing),
+        cmocka_unit_test(test_cancellation_is_refused),
         cmocka_unit_test(test_while_sold),
         cmocka_unit_test(test_while_refunded),
         CASE(test_while_nothing_was_asked),

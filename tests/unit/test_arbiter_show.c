@@ -1,7 +1,7 @@
 /* What is shown: the projection in a Redis that is wiped or of another time, and snapshots. */
 #include "arbiter_client.h"
 
-enum { SHARDS = 4, SECOND_MS = 1000 };
+enum { SHARDS = 4, LARGE = 4096, SECOND_MS = 1000 };
 
 /* ---- Redis ---------------------------------------------------------------------------------- */
 
@@ -20,6 +20,13 @@ static void test_redis_wiped(void **state) {
     assert_int_equal(w->shown[PERFORMANCE][1], SEAT_HELD);
     world_run(w, 2000);
     assert_shown(w);
+    struct message cancel = request_cancel_seat(7, 1); /* decided, not committed: not shown */
+    w->fate = FATE_LOST;
+    world_send(w, 0, &cancel);
+    redis_wipe(w);
+    world_run(w, 2000);
+    assert_int_equal(w->shown[PERFORMANCE][1], SEAT_HELD);
+    assert_int_equal(w->shown[PERFORMANCE][2], SEAT_HELD);
 }
 
 /* It is away for a moment, just while everything is being shown again: what was dropped then is
@@ -27,9 +34,9 @@ static void test_redis_wiped(void **state) {
 static void test_redis_away_while_showing(void **state) {
     struct world *w = world_new();
     *state = w;
-    store_add_seats(w->store, PERFORMANCE, 4096);
+    store_add_seats(w->store, PERFORMANCE, LARGE);
     world_start(w, 0);
-    for (uint32_t i = 1; i <= 4096; i += SEATS_MAX) {
+    for (uint32_t i = 1; i <= LARGE; i += SEATS_MAX) {
         (void)world_held(w, 7, i, SEATS_MAX);
     }
     world_run(w, 100);
@@ -83,7 +90,7 @@ static const struct message *last_reply(const struct world *w, const struct mess
 
 static struct world *large_world(void) {
     struct world *w = world_new();
-    store_add_seats(w->store, PERFORMANCE, 2048);
+    store_add_seats(w->store, PERFORMANCE, LARGE);
     world_start(w, 0);
     world_run(w, 100);
     return w;
@@ -107,10 +114,11 @@ static void test_snapshot(void **state) {
     assert_int_equal(end->type, MESSAGE_SNAPSHOT);
     assert_int_equal(end->snapshot.shard, shard);
     assert_int_equal(end->snapshot.epoch, w->store->shards[shard].epoch);
-    assert_int_equal(end->snapshot.seq, 0); /* of its beginning */
+    assert_int_equal(end->snapshot.seq, 0); /* of its beginning: the change came before its end */
+    assert_int_equal(world_seat_state(w, 1), SEAT_HELD);
     assert_int_equal(end->snapshot.seats, count_rows(w, &m));
     uint32_t seats = 0;
-    for (uint32_t i = 1; i <= 2048; i++) {
+    for (uint32_t i = 1; i <= LARGE; i++) {
         seats += store_shard_of(w->store, PERFORMANCE, i) == shard;
     }
     assert_int_equal(end->snapshot.seats, seats);

@@ -25,13 +25,15 @@ enum {
 };
 
 #define NS_PER_S 1000000000ULL
-/* Far from the users and grants of a sale. */
+/* Far from the users and grants of a sale; a grant's number has at most 40 bits. */
 #define STORM_USER (1ULL << 40)
+#define STORM_GRANT (1ULL << 39)
 
 enum rider_state { RIDER_IDLE, RIDER_HOLDS, RIDER_CANCELS };
 
 struct rider {
     enum rider_state state;
+    uint32_t holds_left; /* under its pass */
     uint32_t serial;
     uint32_t seat;
     uint32_t tries;
@@ -60,6 +62,8 @@ struct storm {
     uint32_t idle_count;
     uint32_t *idle;
     struct rider *riders;
+    struct token_key key;
+    uint64_t grants; /* numbers taken; other ones in each run */
     struct load_storm_figures figures;
     char error[200];
 };
@@ -96,12 +100,29 @@ static void say(struct storm *storm, uint32_t index) {
     rider->tries++;
 }
 
+/* A new pass now and then: a grant is for so many holds only. */
+static void sign_pass(struct storm *storm, uint32_t index) {
+    struct rider *rider = &storm->riders[index];
+    uint64_t now_ms = clock_wall_ms();
+    struct token pass = {
+        .kind = TOKEN_PASS,
+        .performance_id = storm->performance,
+        .user_id = STORM_USER + index,
+        .number = STORM_GRANT + storm->grants++,
+        .issued_at_ms = now_ms,
+        .expires_at_ms = now_ms + (storm->options->seconds + 60ULL) * 1000,
+    };
+    token_seal(&pass, &storm->key, rider->pass);
+    rider->holds_left = (uint32_t)storm->target->config.arbiter_holds_max;
+}
+
 static void begin(struct storm *storm, uint64_t scheduled_ns) {
     uint32_t index = storm->idle[--storm->idle_count];
     struct rider *rider = &storm->riders[index];
     storm->random ^= storm->random << 13;
     storm->random ^= storm->random >> 7;
     storm->random ^= storm->random << 17;
+    if (rider->holds_left == 0) sign_pass(storm, index);
     rider->state = RIDER_HOLDS;
     rider->seat = 1 + (uint32_t)((storm->random >> 16) % storm->seats);
     rider->serial++;
@@ -162,6 +183,7 @@ static void on_reservation(struct storm *storm, uint32_t index,
     load_samples_add(&storm->figures.holds, (clock_now_ns() - rider->scheduled_ns) / 1000);
     rider->state = RIDER_CANCELS;
     rider->reservation_id = reservation->reservation_id;
+    rider->holds_left--;
     rider->serial++;
     rider->tries = 0;
     say(storm, index);
@@ -313,21 +335,6 @@ static void due(void *arg) {
     }
 }
 
-static void sign_passes(struct storm *storm, const struct token_key *key) {
-    uint64_t now_ms = clock_wall_ms();
-    for (uint32_t i = 0; i < storm->options->users; i++) {
-        struct token pass = {
-            .kind = TOKEN_PASS,
-            .performance_id = storm->performance,
-            .user_id = STORM_USER + i,
-            .number = STORM_USER + i,
-            .issued_at_ms = now_ms,
-            .expires_at_ms = now_ms + (storm->options->seconds + 60ULL) * 1000,
-        };
-        token_seal(&pass, key, storm->riders[i].pass);
-    }
-}
-
 static void close_storm(struct storm *storm) {
     for (unsigned i = 0; i < storm->pipe_count; i++) pipe_destroy(&storm->pipes[i]);
     loop_destroy(&storm->loop);
@@ -339,8 +346,7 @@ static void close_storm(struct storm *storm) {
 
 int load_storm(const struct load_options *options, const struct load_target *target) {
     struct storm storm = {.options = options, .target = target, .random = options->seed | 1};
-    struct token_key key;
-    if (token_key_parse(target->config.cluster_token_key, &key) != 0) {
+    if (token_key_parse(target->config.cluster_token_key, &storm.key) != 0) {
         fprintf(stderr, "ticketctl load: the engine's configuration has no cluster.token_key, so "
                         "no pass can be signed\n");
         return 1;
@@ -348,13 +354,13 @@ int load_storm(const struct load_options *options, const struct load_target *tar
     storm.performance = options->performance != 0 ? options->performance
                                                   : (uint32_t)target->config.gateway_v1_performance;
     storm.seats = options->seats;
+    storm.grants = (clock_wall_ms() & 0x7ffff) << 20;
     storm.nonce = clock_wall_ms() << 20 ^ clock_now_ns();
     storm.map_until_ms = clock_now_ms() + MAP_MS;
     storm.riders = calloc(options->users, sizeof *storm.riders);
     storm.idle = calloc(options->users, sizeof *storm.idle);
     storm.loop = loop_new();
     require(storm.riders != NULL && storm.idle != NULL && storm.loop != NULL);
-    sign_passes(&storm, &key);
     connect_to(&storm, target->config.broker_client_endpoint);
     if (storm.pipe_count == 0) {
         snprintf(storm.error, sizeof storm.error, "%.120s: cannot be connected to",
