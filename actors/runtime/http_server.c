@@ -31,6 +31,9 @@ enum {
     DISCARD_MAX = 4194304,      /* of a body that is too large: so much is read before the 413 */
     STREAM_BUFFER_MAX = 262144, /* unread bytes of one stream */
     STREAM_BLOCK = 4096,
+    /* MHD stops listening when it has no descriptor for a client, and listens again in a later
+     * run, for which it does not ask. */
+    ACCEPT_AGAIN_MS = 250,
 };
 
 enum phase {
@@ -373,12 +376,10 @@ static bool turn(void *arg) {
     if (!server->work) return false;
     server->work = false;
     MHD_run(server->daemon);
-    unsigned long long wait_ms;
-    server->deadline_ms = UINT64_MAX;
-    if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES) {
-        if (wait_ms == 0) server->work = true;
-        server->deadline_ms = clock_now_ms() + wait_ms;
-    }
+    unsigned long long wait_ms = ACCEPT_AGAIN_MS;
+    if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES && wait_ms == 0) server->work = true;
+    if (wait_ms > ACCEPT_AGAIN_MS) wait_ms = ACCEPT_AGAIN_MS;
+    server->deadline_ms = clock_now_ms() + wait_ms;
     return true; /* handlers may have sent messages: the pipes' turn comes again */
 }
 
