@@ -92,6 +92,7 @@ static void claim(struct admission *self, struct effects *effects) {
     forget_what_the_store_tells(self);
     self->phase = PHASE_CLAIMING;
     self->claim_rows = 0;
+    self->claim_again = false;
     self->claim_at_ms = self->now_ms + patience_ms(self);
     for (unsigned i = 0; i < sizeof self->claim_id.bytes; i++) {
         self->claim_id.bytes[i] = (uint8_t)next_random(self);
@@ -277,6 +278,11 @@ static void claimed(struct admission *self, const struct message_claimed *body,
     self->shown = 0;
     ledger_open(&self->ledger, body->epoch, body->applied_seq);
     finish_load(self, sole_successor);
+    if (self->claim_again) {
+        owner_drop(self, 0, effects);
+        claim(self, effects);
+        return;
+    }
     self->phase = PHASE_RESTORING;
     self->restore_room = 0;
     self->restore_heard_ms = self->now_ms;
@@ -311,6 +317,10 @@ void owner_message(struct admission *self, const struct message *message, struct
     case MESSAGE_STORED: stored(self, &message->stored, effects); return;
     case MESSAGE_PERFORMANCE_ADDED:
         if (self->phase == PHASE_STANDBY) return;
+        if (self->phase == PHASE_CLAIMING) { /* to claim now would lose count of our own epochs */
+            self->claim_again = true;
+            return;
+        }
         owner_drop(self, 0, effects);
         claim(self, effects);
         return;

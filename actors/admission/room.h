@@ -73,6 +73,7 @@ struct admission {
     uint64_t claim_wait_ms;         /* that it was given for its first row; 0: it was answered */
     struct request_id claim_id;
     uint32_t claim_rows;
+    bool claim_again;          /* performances were added since: this claim's rows may lack them */
     uint32_t restore_room;     /* whose line is being restored */
     uint64_t restore_at_ms;    /* when it is asked for (again) */
     uint64_t restore_heard_ms; /* when Redis last gave something */

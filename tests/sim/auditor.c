@@ -49,6 +49,12 @@ void auditor_claimed(struct world *w, uint32_t shard, uint64_t epoch, const char
         violation(w, "I11", 0, "shard %u: epoch %llu was given after %llu", shard, LLU(epoch),
                   LLU(told->claimed));
     if (told->claimed > 0) mark(w, MARK_TAKEN_OVER);
+    for (uint32_t i = 0; shard == SHARD_WAITING_ROOM && i < w->auditor->place_count; i++) {
+        struct told_place *place = &w->auditor->places[i];
+        /* It keeps the line if nobody claimed between two claims that it was told of. */
+        bool knew = place->node->epochs[WAITING_ROOM] == told->claimed;
+        if (strcmp(place->node->name, owner) != 0 || !knew) place->moved = true;
+    }
     told->claimed = epoch;
 }
 

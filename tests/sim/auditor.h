@@ -36,7 +36,11 @@ struct told_seat {
 struct told_place {
     uint32_t performance_id;
     uint64_t number, user_id, epoch;
-    bool over; /* admitted, or told to be absent */
+    uint64_t told_us;
+    const struct node *node; /* who told it, */
+    uint32_t life;           /* and in which of its lives */
+    bool over;               /* admitted, or told to be absent */
+    bool moved;              /* the line may have been lost since */
 };
 
 struct told_shard {

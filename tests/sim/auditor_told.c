@@ -6,6 +6,8 @@
 
 #define LLU(x) ((unsigned long long)(x))
 
+enum { LEAVE_MAX_US = 10000000 }; /* a frame is under way no longer */
+
 static bool has_been(const struct told_reservation *r, uint8_t state) {
     return r != NULL && (r->states >> state & 1) != 0;
 }
@@ -122,6 +124,25 @@ static void note_sent(struct world *w, const struct node *node, const struct mes
     told->sent_us[seq] = w->now_us;
 }
 
+/* Nobody loses a place, or has it exchanged for another, as long as the same process has the line:
+ * unless a wish to leave may still be on its way. */
+static void check_i6_place(struct world *w, const struct node *node, const struct message *m) {
+    const struct message_place *told = &m->place;
+    if (told->user_id < USER_BASE || told->user_id >= USER_BASE + w->plan.users) return;
+    if (told->state == PLACE_ACTIVE) return; /* a grant is better than any place */
+    uint64_t left_us = w->crowd->users[told->user_id - USER_BASE].left_us;
+    for (uint32_t i = 0; i < w->auditor->place_count; i++) {
+        const struct told_place *p = &w->auditor->places[i];
+        if (p->user_id != told->user_id || p->performance_id != m->key || p->over || p->moved)
+            continue;
+        if (p->node != node || p->life != node->life) continue;
+        if (left_us != 0 && left_us + LEAVE_MAX_US > p->told_us) continue;
+        if (told->state == PLACE_ABSENT || told->number != p->number)
+            violation(w, "I6", 0, "user %llu had number %llu, and is told state %u, number %llu",
+                      LLU(told->user_id), LLU(p->number), told->state, LLU(told->number));
+    }
+}
+
 static void leave_line(struct world *w, uint64_t user_id, uint64_t performance_id) {
     for (uint32_t i = 0; i < w->auditor->place_count; i++) {
         struct told_place *p = &w->auditor->places[i];
@@ -133,6 +154,7 @@ static void leave_line(struct world *w, uint64_t user_id, uint64_t performance_i
  * epoch came later. */
 static void note_place(struct world *w, const struct node *node, const struct message *m) {
     struct auditor *a = w->auditor;
+    check_i6_place(w, node, m);
     if (m->place.state == PLACE_ABSENT) leave_line(w, m->place.user_id, m->key);
     if (m->place.state != PLACE_WAITING) return;
     for (uint32_t i = a->place_count; i > 0; i--) {
@@ -143,7 +165,10 @@ static void note_place(struct world *w, const struct node *node, const struct me
     a->places[a->place_count++] = (struct told_place){.performance_id = (uint32_t)m->key,
                                                       .number = m->place.number,
                                                       .user_id = m->place.user_id,
-                                                      .epoch = node->epochs[WAITING_ROOM]};
+                                                      .epoch = node->epochs[WAITING_ROOM],
+                                                      .told_us = w->now_us,
+                                                      .node = node,
+                                                      .life = node->life};
 }
 
 void auditor_node_sent(struct world *w, const struct node *node, const struct message *m) {

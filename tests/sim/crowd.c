@@ -62,6 +62,7 @@ static void send_bytes(struct world *w, uint32_t user, uint32_t client, const ui
 void wish_send(struct world *w, uint32_t number) {
     struct wish *wish = &w->crowd->wishes[number];
     wish->attempts += 1;
+    if (wish->type == MESSAGE_LEAVE) w->crowd->users[wish->user].left_us = w->now_us;
     send_bytes(w, wish->user, client_of(wish), wish->data, wish->size);
 }
 

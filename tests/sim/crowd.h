@@ -56,6 +56,7 @@ struct user {
     uint64_t pass_expires_ms, old_expires_ms;
     uint64_t refresh_us;
     uint64_t reservation_id;
+    uint64_t left_us;   /* when a LEAVE was last sent; 0: never */
     uint32_t wish;      /* under way, or NO_WISH */
     uint32_t alarm;     /* counts up: older timers are nothing */
     uint32_t last_hold; /* a wish that was answered, to be asked again */

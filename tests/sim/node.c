@@ -38,6 +38,29 @@ static uint32_t store_node(const struct world *w) {
     return w->plan.brokers; /* brokers are the first nodes, then comes the persister */
 }
 
+/* Which epochs this life has: of its last claims, if all their rows have come. */
+static void note_claims(struct node *node, const struct event *event) {
+    if (event->kind != EVENT_MESSAGE) return;
+    const struct message *m = event->message.message;
+    for (uint32_t i = 0; i <= WAITING_ROOM; i++) {
+        if (request_id_is_zero(&node->claims[i]) ||
+            !request_id_equal(&node->claims[i], &m->request_id)) {
+            continue;
+        }
+        if (m->type != MESSAGE_CLAIMED) {
+            node->claim_rows[i] += m->type != MESSAGE_ERROR;
+        } else if (m->claimed.rows == node->claim_rows[i]) {
+            node->epochs[i] = m->claimed.epoch;
+        }
+    }
+}
+
+static void note_claim(struct node *node, const struct message *m) {
+    uint32_t i = shard_index(m->claim.shard);
+    node->claims[i] = m->request_id;
+    node->claim_rows[i] = 0;
+}
+
 static void send_message(struct world *w, struct node *node, const struct effect *effect) {
     uint8_t data[MESSAGE_SIZE_MAX];
     const struct message *message = &effect->send.message;
@@ -47,6 +70,7 @@ static void send_message(struct world *w, struct node *node, const struct effect
     require(size > 0);
     TRACE_MESSAGE(w, node, "sends", message);
     auditor_node_sent(w, node, message);
+    if (message->type == MESSAGE_CLAIM) note_claim(node, message);
     if (info->route == ROUTE_REPLY) {
         if (!broker_of_link(w, effect->send.to.link)) return;
         message_set_route(data, effect->send.to.route);
@@ -135,14 +159,6 @@ static bool perform_all(struct world *w, struct node *node) {
         perform(w, node, &w->effects->items[i]);
     }
     return true;
-}
-
-/* Which epochs a life was told: what its own claims were answered with. */
-static void note_claims(struct node *node, const struct event *event) {
-    if (event->kind != EVENT_MESSAGE || event->message.message->type != MESSAGE_CLAIMED) return;
-    const struct message_claimed *claimed = &event->message.message->claimed;
-    if (claimed->shard != SHARD_WAITING_ROOM && claimed->shard >= SIM_SHARDS_MAX) return;
-    node->epochs[shard_index(claimed->shard)] = claimed->epoch;
 }
 
 static void node_step(struct world *w, struct node *node, struct event *event) {
@@ -244,6 +260,7 @@ struct node *node_new(struct world *w, uint8_t role, const char *name, const str
 static void start_core(struct world *w, struct node *node) {
     memset(node->alive, 0, sizeof node->alive);
     memset(node->epochs, 0, sizeof node->epochs);
+    memset(node->claims, 0, sizeof node->claims);
     node->deadline_us = NEVER_US;
     node->die_after = 0;
     node->core = calloc(1, node->actor->size(&node->config));

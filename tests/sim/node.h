@@ -57,7 +57,9 @@ struct node {
     bool alive[BROKERS_MAX]; /* brokers that answered */
     uint64_t heard_us[BROKERS_MAX];
     struct port *port;
-    uint64_t epochs[SIM_SHARDS_MAX + 1]; /* of claims that this life was told of */
+    uint64_t epochs[SIM_SHARDS_MAX + 1];          /* of claims whose rows have all come */
+    struct request_id claims[SIM_SHARDS_MAX + 1]; /* the last of each shard */
+    uint32_t claim_rows[SIM_SHARDS_MAX + 1];
 
     struct route *route; /* of a broker */
 };
