@@ -7,6 +7,7 @@
 # make install  into $(DESTDIR)$(PREFIX)
 #
 # MODE=debug|release|asan|fuzz (default release). Objects of each mode live apart; the binaries of the last build in build/.
+# FAILPOINTS=1 compiles the failpoints of actors/runtime/failpoints.def in, into build/failpoints/, for `make chaos`.
 # V=1 shows the whole commands.
 
 MODE ?= release
@@ -16,7 +17,7 @@ CC ?= cc
 PYTHON ?= /usr/bin/python3
 
 VERSION := $(shell cat VERSION)
-BUILD := build
+BUILD := build$(if $(FAILPOINTS),/failpoints)
 OBJ := $(BUILD)/$(MODE)
 
 MSGPACK := $(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack)
@@ -34,6 +35,7 @@ FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-r
 LINK_fuzz := -fsanitize=fuzzer,address,undefined
 
 CFLAGS += -std=c11 -D_GNU_SOURCE -I. -I$(OBJ) -DTICKETLAB_VERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) $(FLAGS_$(MODE)) -MMD -MP
+CFLAGS += $(if $(FAILPOINTS),-DTICKETLAB_FAILPOINTS)
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(LINK_$(MODE))
 
 # Fuzzers are built by clang, whose libFuzzer they are; what to warn of is decided with gcc.
@@ -221,6 +223,6 @@ install: all
 	cp -r schemas/sql compose/production.cfg $(DESTDIR)$(PREFIX)/share/ticketlab/
 
 clean:
-	rm -rf $(BUILD)/release $(BUILD)/debug $(BUILD)/asan $(BUILD)/fuzz $(BINARIES:%=$(BUILD)/%)
+	rm -rf $(BUILD)/release $(BUILD)/debug $(BUILD)/asan $(BUILD)/fuzz $(BUILD)/failpoints $(BINARIES:%=$(BUILD)/%)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
