@@ -203,7 +203,7 @@ class Auditor:
             if row is None:
                 self.finding("I5", f"Kafka has an event of shard {where[0]} row {where[1]}, which is not there")
                 continue
-            expected = (row["seat_id"], row["version"], EVENTS[row["change"]], row["reservation_id"] or None, row["user_id"] or None)
+            expected = (row["seat_id"], row["version"] or None, EVENTS[row["change"]], row["reservation_id"] or None, row["user_id"] or None)
             told = (event["seatId"], event["seatVersion"], event["eventType"], event["reservationId"], event["userId"])
             if expected != told or key != str(row["seat_id"]):
                 self.finding("I5", f"event of shard {where[0]} row {where[1]} is {told}, the row {expected}")
@@ -288,27 +288,29 @@ class Auditor:
                 self.finding("I2", f"{what} was told seats {op['told']} for {op['amount']}, the log has {entry['seats']} for {entry['amount']}")
 
     def check_idempotency(self):
-        answers = collections.defaultdict(set)
-        refused, sent = {}, collections.defaultdict(list)
-        for op in self.evidence.operations:
-            key = (op["user"], op["rid"])
-            sent[key].append(op)
-            if op["kind"] == "HOLD" and op["outcome"] == "ok":
-                answers[key].add((op["reservation"], tuple(op["seats"])))
-        for key, told in answers.items():
+        by_key = collections.defaultdict(list)
+        for op in sorted(self.evidence.operations, key=lambda op: op["begin"]):
+            by_key[(op["user"], op["rid"])].append(op)
+        for key, ops in by_key.items():
+            told = {(op["reservation"], tuple(op["told"])) for op in ops if op["kind"] == "HOLD" and op["outcome"] == "ok"}
             if len(told) > 1:
                 self.finding("I8", f"user {key[0]}: one request id, two answers: {sorted(told)}")
+            self.check_reuse(ops)
+            last = [op for op in ops if op["note"] != "reuse"][-1]
+            if last["kind"] in ("HOLD", "PAY", "CANCEL") and last["outcome"] == "fail" and key in self.by_request:
+                self.finding("I8", f"operation {last['n']} ({last['kind']} of user {key[0]}) was refused with {last['code']}, "
+                                   "and has an effect in the log")
         for key, rows in self.by_request.items():
-            effects = {(row["change"], row["reservation_id"]) for row in rows if row["change"] in (HOLD, PAY, CANCEL, CLOSE, REFUND)}
-            if len([effect for effect in effects if effect[0] in (HOLD, PAY)]) > 1 or len(rows) > 2:
-                self.finding("I8", f"user {key[0]}: one request id, effects {sorted(effects)}")
-        for key, ops in sent.items():
-            ops.sort(key=lambda op: op["begin"])
-            final = ops[-1]
-            if final["kind"] in ("HOLD", "PAY", "CANCEL") and final["outcome"] == "fail" and final["code"] != 40 and key in self.by_request:
-                refused[key] = final
-        for (user, _), op in refused.items():
-            self.finding("I8", f"operation {op['n']} ({op['kind']} of user {user}) was refused with {op['code']}, and has an effect in the log")
+            if len(rows) > 1:
+                self.finding("I8", f"user {key[0]}: one request id, effects in rows {[(row['shard'], row['seq']) for row in rows]}")
+
+    def check_reuse(self, ops):
+        """Other words under the same id are refused. An answer to an earlier copy of the first words looks the same to a
+        client: only where there was no such copy it is a finding."""
+        for number, op in enumerate(ops):
+            copies = sum(other["sends"] for other in ops[:number]) - number
+            if op["note"] == "reuse" and op["outcome"] == "ok" and copies == 0:
+                self.finding("I8", f"operation {op['n']}: other seats under the same request id were answered with success")
 
     def check_rights(self):
         for op in self.evidence.operations:

@@ -212,7 +212,7 @@ class Crowd:
                     return place["pass"]
                 ticket = place["ticket"] or ticket
             lost = op.outcome != "ok" or op.answer["state"] == wire.ABSENT
-            yield min(op.answer["refresh_after_ms"] if op.outcome == "ok" else 200, 400) / 1000.0
+            yield self.random.uniform(0.2, 0.5)
             if lost or self.random.random() < 0.05:
                 op = yield dict(user=user, kind=wire.ENTER, key=wire.PERFORMANCE, fields=[user, ticket])
             else:
