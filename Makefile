@@ -3,6 +3,7 @@
 # make up|down  start the engine under build/run, stop it
 # make test     every test
 # make fuzz     every fuzzer for SECONDS=60
+# make chaos    real processes killed, stopped and cut off under load, for MINUTES=3.5 of faults or HOURS=2, SEED=
 # make check    format, lint, generated pages equal to their tables, include fences
 # make install  into $(DESTDIR)$(PREFIX)
 #
@@ -174,6 +175,12 @@ else
 mutants: $(SIM_OBJ)/simulator
 	@$(SIM_RUN) $< --mutants --seeds 1000 --base $(BASE_SEED) --jobs $(JOBS)
 endif
+
+# Faults on real processes under a load of real clients, and an independent verdict. SEED= plays another run.
+.PHONY: chaos
+chaos:
+	@$(MAKE) -s -j2 FAILPOINTS=1 all
+	@$(PYTHON) tests/chaos/run.py $(SEED:%=--seed %) $(MINUTES:%=--minutes %) $(HOURS:%=--hours %)
 
 .PHONY: system test check pages golden
 system: all

@@ -72,7 +72,6 @@ def crash_at_point(world):
     delay = world.chance.choice(["", "", " 2"])
     hit = world.chance.choice([1, 1, 2, 5, 20])
     world.engine.arm(name, f"{point} crash{delay} hit={hit}")
-    world.armed(name, point)
     if point in ("drain", "drained"):
         world.later(0.2, lambda: world.engine.signal(world.engine.pid(name), signal.SIGTERM))
     elif point in ("start", "run", "bridge.open", "redis.restore", "lane.claim", "lane.raised", "lane.rows", "send CLAIM",

@@ -29,6 +29,7 @@ import engine as engines
 import evidence
 import faults
 import recovery
+import selftest
 
 CONFIGURATIONS = [
     ("usual", "mock", dict()),
@@ -49,7 +50,7 @@ QUIET_S = 45  # at most, until all is at rest after healing
 MYSQL_BYTES = 200 << 20
 
 # Below these a run says nothing. Per minute of faults, and for the whole run.
-MINIMA_A_MINUTE = {"operations": 1500, "faults": 20, "kills": 8}
+MINIMA_A_MINUTE = {"operations": 1500, "effects": 100, "faults": 20, "kills": 8, "failpoints": 4}
 
 
 class World:
@@ -62,7 +63,6 @@ class World:
         self.kills = collections.Counter()
         self.moments = []  # for the recovery figures: (what, name, monotonic ns, shards)
         self.begun = time.monotonic()
-        self.armed_points = []
         self.projection = recovery.Projection(engine)
         self.drilling = False
         self.impossible = collections.Counter()
@@ -106,9 +106,6 @@ class World:
 
     def wiped(self):
         self.projection.begin(self.drilling, time.monotonic())
-
-    def armed(self, name, point):
-        self.armed_points.append((name, point))
 
     def next_point(self):
         """All points in turn, so that none is forgotten."""
@@ -256,7 +253,7 @@ def run_engine(number, seed, seconds, out, deck, points):
     for sentence in [skipped] + faults.possible()[1]:
         if sentence:
             print(sentence, flush=True)
-    plan = dict(users=240, sockets=8, first_user=1000001, seats=SEATS, block_seats=8, v1_users=6, first_v1_user=500000001)
+    plan = dict(users=240, sockets=8, first_user=1000001, seats=SEATS, block_seats=8, v1_users=24, first_v1_user=500000001)
     history, history_v1 = out / "history.jsonl", out / "history_v1.jsonl"
     try:
         engine.up()
@@ -317,7 +314,7 @@ def judge(world, out, history, history_v1, unanswered, settings):
                 operations=collections.Counter((op["kind"], op["outcome"]) for op in what.operations),
                 v1=collections.Counter((op["kind"], op["outcome"]) for op in what.v1),
                 fired=collections.Counter(f"{name} {point}" for name, rows in world.engine.done_orders().items() for _, _, _, point in rows),
-                rows=len(what.log), impossible=world.impossible, armed=len(world.armed_points))
+                rows=len(what.log), impossible=world.impossible)
 
 
 def keep_logs(engine, out):
@@ -349,8 +346,9 @@ def table(results, minutes):
     print(f"  log              {sum(result['rows'] for result in results)} rows")
     audit = merged(results, "audit")
     print("  audit            " + ", ".join(f"{name} {count}" for name, count in sorted(audit.items())))
-    return dict(operations=sum(operations.values()) + sum(v1.values()), faults=sum(counts.values()),
-                kills=sum(kills.values()) + sum(1 for _ in fired), minutes=minutes, counts=counts)
+    effects = sum(operations[(kind, "ok")] for kind in ("HOLD", "PAY", "CANCEL"))
+    return dict(operations=sum(operations.values()) + sum(v1.values()), effects=effects, faults=sum(counts.values()),
+                kills=sum(kills.values()), failpoints=len(fired), minutes=minutes, counts=counts)
 
 
 def void_reasons(done):
@@ -365,8 +363,9 @@ def void_reasons(done):
 
 def report(results, minutes, out, arguments):
     done = table(results, minutes)
-    passed, failed = 0, 0
+    passed, failed = arguments.selftest
     print("\n== verdict")
+    print(f"{'FAILED ' if failed else 'ok     '} the auditor itself: {passed} passed, {failed} failed")
     for invariant in auditor.INVARIANTS:
         sentences = [sentence for result in results for sentence in result["findings"].get(invariant, [])]
         print(f"{'FAILED ' if sentences else 'ok     '} {invariant}" + (f": {len(sentences)} violations" if sentences else ""))
@@ -406,6 +405,7 @@ def main():
     arguments = parse()
     if arguments.only:
         ONLY = set(arguments.only.split(","))
+    arguments.selftest = selftest.run(quiet=True)
     out = pathlib.Path(arguments.out or tempfile.mkdtemp(prefix="ticketlab-chaos-out-", dir="/tmp"))
     chance = random.Random(arguments.seed)
     deck, points, results = [], [], []
