@@ -3,10 +3,12 @@
 # make up|down  start the engine under build/run, stop it
 # make test     every test
 # make fuzz     every fuzzer for SECONDS=60
+# make chaos    real processes killed, stopped and cut off under load, for MINUTES=3.5 of faults or HOURS=2, SEED=
 # make check    format, lint, generated pages equal to their tables, include fences
 # make install  into $(DESTDIR)$(PREFIX)
 #
 # MODE=debug|release|asan|fuzz (default release). Objects of each mode live apart; the binaries of the last build in build/.
+# FAILPOINTS=1 compiles the failpoints of actors/runtime/failpoints.def in, into build/failpoints/, for `make chaos`.
 # V=1 shows the whole commands.
 
 MODE ?= release
@@ -16,7 +18,7 @@ CC ?= cc
 PYTHON ?= /usr/bin/python3
 
 VERSION := $(shell cat VERSION)
-BUILD := build
+BUILD := build$(if $(FAILPOINTS),/failpoints)
 OBJ := $(BUILD)/$(MODE)
 
 MSGPACK := $(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack)
@@ -34,6 +36,7 @@ FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-r
 LINK_fuzz := -fsanitize=fuzzer,address,undefined
 
 CFLAGS += -std=c11 -D_GNU_SOURCE -I. -I$(OBJ) -DTICKETLAB_VERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) $(FLAGS_$(MODE)) -MMD -MP
+CFLAGS += $(if $(FAILPOINTS),-DTICKETLAB_FAILPOINTS)
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(LINK_$(MODE))
 
 # Fuzzers are built by clang, whose libFuzzer they are; what to warn of is decided with gcc.
@@ -189,6 +192,12 @@ $(OBJ)/tests/conformance-servers: $(CONFORMANCE) $(LIB)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
 
+# Faults on real processes under a load of real clients, and an independent verdict. SEED= plays another run.
+.PHONY: chaos
+chaos:
+	@$(MAKE) -s -j2 FAILPOINTS=1 all
+	@$(PYTHON) tests/chaos/run.py $(SEED:%=--seed %) $(MINUTES:%=--minutes %) $(HOURS:%=--hours %)
+
 .PHONY: system test check pages golden
 system: all
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/system
@@ -237,6 +246,6 @@ install: all
 	cp -r schemas/sql compose/production.cfg $(DESTDIR)$(PREFIX)/share/ticketlab/
 
 clean:
-	rm -rf $(BUILD)/release $(BUILD)/debug $(BUILD)/asan $(BUILD)/fuzz $(BINARIES:%=$(BUILD)/%)
+	rm -rf $(BUILD)/release $(BUILD)/debug $(BUILD)/asan $(BUILD)/fuzz $(BUILD)/failpoints $(BINARIES:%=$(BUILD)/%)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -8,6 +8,7 @@
  * at once is answered BUSY or UNAVAILABLE. `route` says where the answer goes: the peer, and on
  * which of the two sockets. */
 #include "actors/runtime/clock.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/metrics.h"
 #include "actors/runtime/shell.h"
@@ -123,6 +124,7 @@ static void route_one(struct broker *b, bool from_actor, uint64_t peer, const ui
     if (from_actor && info != NULL && info->route == ROUTE_REPLY) {
         struct pipe *pipe = (prefix->route & ROUTE_TO_ACTOR) != 0 ? b->actors : b->clients;
         uint64_t to = prefix->route & UINT32_MAX;
+        FAILPOINT("broker.reply");
         if (to != 0) forward(pipe, to, prefix, data);
         return;
     }
@@ -136,6 +138,7 @@ static void route_one(struct broker *b, bool from_actor, uint64_t peer, const ui
         answer_own(b, back, peer, data, prefix);
         return;
     } else if (info->route == ROUTE_FEED) {
+        FAILPOINT("broker.feed");
         forward(b->feed, 0, prefix, data);
         return;
     } else {
@@ -147,6 +150,7 @@ static void route_one(struct broker *b, bool from_actor, uint64_t peer, const ui
         return;
     }
     prefix->route = back;
+    FAILPOINT("broker.route");
     forward(b->actors, owner, prefix, data);
 }
 
@@ -182,9 +186,11 @@ static bool turn(void *arg) {
     struct broker *b = arg;
     pipe_drain(b->actors, FRAMES_A_TURN, on_actor_frame, b);
     pipe_drain(b->clients, FRAMES_A_TURN, on_client_frame, b);
+    FAILPOINT("broker.flush");
     pipe_flush(b->actors);
     pipe_flush(b->clients);
     pipe_flush(b->feed);
+    FAILPOINT("broker.flushed");
     bool more = pipe_readable(b->actors);
     more = pipe_readable(b->clients) || more;
     pipe_readable(b->feed); /* lets the socket take new subscribers */

@@ -3,6 +3,7 @@
  * refused. */
 #include "broker/pipe.h"
 
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/memory.h"
 #include "actors/runtime/metrics.h"
@@ -94,6 +95,7 @@ int pipe_bind(struct pipe *pipe, const char *endpoint) {
 }
 
 int pipe_connect(struct pipe *pipe, const char *endpoint) {
+    snprintf(pipe->endpoint, sizeof pipe->endpoint, "%s", endpoint);
     return zmq_connect(pipe->socket, endpoint);
 }
 
@@ -163,7 +165,9 @@ unsigned pipe_drain(struct pipe *pipe, unsigned frames_max, pipe_frame_fn *frame
         bool received = receive(pipe, &body, &peer, &good);
         if (received) {
             count++;
-            if (good) {
+            if (FAILPOINT_PIPE_LOSES("in", pipe->endpoint)) {
+                /* lost */
+            } else if (good) {
                 frame(arg, peer, zmq_msg_data(&body), zmq_msg_size(&body));
             } else {
                 metric_add(METRIC_MESSAGES_MALFORMED, 1);
@@ -179,6 +183,10 @@ unsigned pipe_drain(struct pipe *pipe, unsigned frames_max, pipe_frame_fn *frame
 
 static void send_frame(struct pipe *pipe, struct frame *frame) {
     int sent = 0;
+    if (FAILPOINT_PIPE_LOSES("out", pipe->endpoint)) {
+        frame->size = 0;
+        return;
+    }
     if (pipe->kind == PIPE_ROUTER) {
         uint8_t id[ROUTING_ID_SIZE];
         routing_id_of(frame->peer, id);

@@ -1,5 +1,6 @@
 #include "actors/gateway/answer.h"
 
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/http_server.h"
 #include "actors/runtime/metrics.h"
 #include "schemas/error.h"
@@ -13,6 +14,7 @@ enum { RETRY_LATER_MS = 1000 };
 
 void answer_bytes(struct http_request *request, unsigned status, const char *content_type,
                   const void *data, size_t size) {
+    FAILPOINT("gateway.answer");
     metric_add(METRIC_HTTP_REQUESTS, 1);
     if (status >= 500) metric_add(METRIC_HTTP_ERRORS, 1);
     http_reply(request, status, content_type, data, size);

@@ -4,6 +4,7 @@
 #include "actors/gateway/stream.h"
 #include "actors/gateway/watch.h"
 #include "actors/runtime/clock.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/loop.h"
 #include "actors/runtime/shell.h"
@@ -17,11 +18,13 @@ enum { JOBS_A_CONNECTION = 2 }; /* one for its request, one for what goes on wit
 static void on_message(void *arg, const struct address *from, const struct message *message) {
     struct gateway *g = arg;
     (void)from;
+    FAILPOINT("gateway.told");
     if (!watch_take(g, message)) asks_take(&g->asks, message, clock_now_ms());
 }
 
 static void send_ask(void *arg, const struct message *message) {
     struct gateway *g = arg;
+    FAILPOINT("gateway.ask");
     shell_send(g->shell, message, NULL);
 }
 
@@ -36,6 +39,7 @@ static void asks_due_of(void *arg) {
 }
 
 static void on_request(void *arg, struct http_request *request) {
+    FAILPOINT("gateway.request");
     routes_handle(arg, request);
 }
 

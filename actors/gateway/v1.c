@@ -12,6 +12,7 @@
 #include "actors/gateway/gateway.h"
 #include "actors/gateway/v1_texts.h"
 #include "actors/runtime/clock.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/metrics.h"
 #include "schemas/error.h"
 
@@ -263,6 +264,7 @@ static void stable_request_id(const uint64_t *words, size_t size, struct request
 }
 
 static void pay(struct job *job) {
+    FAILPOINT("gateway.hold-pay");
     const uint64_t words[] = {MESSAGE_PAY, job->user_id, job->reservation_id};
     struct message *message = job_message(job, MESSAGE_PAY, job->reservation_id);
     stable_request_id(words, sizeof words, &message->request_id);

@@ -5,6 +5,7 @@
 #include "actors/gateway/gateway.h"
 #include "actors/gateway/signature.h"
 #include "actors/runtime/clock.h"
+#include "actors/runtime/failpoint.h"
 #include "schemas/error.h"
 #include "schemas/state.h"
 
@@ -46,6 +47,7 @@ static bool read_callback(const json_t *body, struct callback *ret_callback) {
 }
 
 static void on_checked(struct ask *ask, const struct message *reply) {
+    FAILPOINT("gateway.checked");
     struct job *job = job_of_ask(ask);
     if (reply->type == MESSAGE_RESERVATION) {
         uint8_t state = reply->reservation.state;
@@ -87,6 +89,7 @@ void v2_callback_post(struct gateway *g, struct http_request *request, const uin
         answer_problem(request, ERROR_BUSY, 0, NULL);
         return;
     }
+    FAILPOINT("gateway.callback");
     struct message *message = job_message(job, MESSAGE_PAY_CHECK, callback.payment_id);
     message->pay_check.amount = callback.amount;
     message->pay_check.state = callback.state;

@@ -4,6 +4,7 @@
 #include "actors/kafka-bridge/outbox.h"
 #include "actors/runtime/clock.h"
 #include "actors/runtime/config.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/kafka_client.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/memory.h"
@@ -83,6 +84,7 @@ static void on_delivered(void *arg, uint64_t tag, int32_t partition, int64_t off
     if (partition >= ENDS_MAX || !ends_delivered(&bridge->ends, partition, offset))
         bridge->lost = true;
     if (bridge->lost) return;
+    FAILPOINT("bridge.report");
     metric_add(METRIC_EVENTS_DELIVERED, 1);
     uint32_t shard = (uint32_t)(tag >> SEQ_BITS);
     lane_delivered(&bridge->lanes[shard], tag & ((UINT64_C(1) << SEQ_BITS) - 1));
@@ -108,6 +110,7 @@ static bool on_row(void *arg, uint32_t shard, const struct message_seat_change *
         {"ce_specversion", "1.0"}, {"ce_id", event.id},     {"ce_source", event.source},
         {"ce_type", event.type},   {"ce_time", event.time}, {"content-type", "application/json"},
     };
+    FAILPOINT("bridge.produce");
     uint64_t tag = (uint64_t)shard << SEQ_BITS | change->seq;
     if (kafka_producer_send(bridge->producer, bridge->config->kafka_topic, &record, headers,
                             sizeof headers / sizeof headers[0], tag) != 0) {
@@ -120,11 +123,13 @@ static bool on_row(void *arg, uint32_t shard, const struct message_seat_change *
 /* ---- opening and closing -------------------------------------------------------------------- */
 
 static bool save(struct bridge *bridge) {
+    FAILPOINT("bridge.save");
     if (outbox_save(bridge->outbox, bridge->lanes, bridge->saved, bridge->shards, &bridge->ends) !=
         0) {
         return trouble(bridge, "mysql", outbox_error(bridge->outbox));
     }
     bridge->moved = false;
+    FAILPOINT("bridge.saved");
     return true;
 }
 
@@ -172,6 +177,7 @@ static bool open_kafka(struct bridge *bridge) {
 }
 
 static bool open_both(struct bridge *bridge) {
+    FAILPOINT("bridge.open");
     if (outbox_open(bridge->outbox, bridge->lanes, bridge->shards, &bridge->ends) != 0) {
         return trouble(bridge, "mysql", outbox_error(bridge->outbox));
     }
@@ -223,6 +229,7 @@ static bool read_lanes(struct bridge *bridge, bool *ret_more) {
                         bridge) != 0) {
             return trouble(bridge, "mysql", outbox_error(bridge->outbox));
         }
+        FAILPOINT("bridge.produced");
         if (bridge->trouble[0] != 0) return false;
         if (lane->read == before && !bridge->full)
             return trouble(bridge, "seat_log", "rows are missing at its end");

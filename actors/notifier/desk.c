@@ -4,6 +4,7 @@
 #include "actors/notifier/slot.h"
 #include "actors/runtime/clock.h"
 #include "actors/runtime/config.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/kafka_client.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/loop.h"
@@ -51,6 +52,7 @@ static void on_errand_done(struct errand *errand, bool ok, const char *why) {
     struct desk *desk = errand->owner;
     struct place *place = &desk->places[errand->partition];
     bool abandoned = place->slot.state == SLOT_ABANDONED;
+    FAILPOINT("notifier.effect");
     if (ok) {
         seen_now(desk->seen[errand->service], (uint32_t)errand->partition, place->notice.shard,
                  place->notice.seq);
@@ -121,6 +123,7 @@ static void bury(struct desk *desk, int32_t partition) {
         {"dlt_topic", desk->config->kafka_topic},
     };
     log_warning("%s: event at %s:%s given up: %s", desk->group, at, offset, place->why);
+    FAILPOINT("notifier.bury");
     /* The errands are idle while the event is buried; the first one lends its place. */
     struct errand *errand = &place->errands[0];
     *errand = (struct errand){.owner = desk, .partition = partition};
@@ -139,12 +142,14 @@ static void act(struct desk *desk, int32_t partition, enum slot_action action) {
     case SLOT_COMMIT:
         kafka_consumer_done(desk->consumer, partition, place->record.offset);
         kafka_record_release(&place->record);
+        FAILPOINT("notifier.done");
         break;
     }
 }
 
 static void take(struct desk *desk, int32_t partition, const struct kafka_record *record) {
     struct place *place = &desk->places[partition];
+    FAILPOINT("notifier.take");
     place->record = *record;
     place->why[0] = 0;
     if (notice_parse(record->value, record->value_size, &place->notice, place->why,

@@ -2,6 +2,7 @@
 
 #include "actors/runtime/clock.h"
 #include "actors/runtime/config.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/http_client.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/shell.h"
@@ -106,6 +107,7 @@ static void answer(struct call *call, uint8_t state, uint64_t amount) {
 }
 
 static void on_done(void *arg, unsigned status, const char *body, size_t size) {
+    FAILPOINT("payment.answer");
     struct call *call = arg;
     char why[WHY_SIZE];
     uint64_t amount;
@@ -162,6 +164,7 @@ static int begin(struct psp_port *port, const struct effect *effect, struct call
         .headers = body == NULL ? NULL : headers,
         .timeout_ms = (uint32_t)port->config->payment_call_timeout_ms,
     };
+    FAILPOINT("payment.call");
     int result = http_client_call(port->client, &http, on_done, call);
     free(body);
     return result;

@@ -4,6 +4,7 @@
 #include "actors/persister/store_sql.h"
 #include "actors/persister/verdict.h"
 #include "actors/runtime/clock.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/metrics.h"
 #include "actors/runtime/mysql_client.h"
@@ -174,6 +175,32 @@ static enum verdict look_at_head(struct lane *lane, const struct batch *batch) {
     return head[0] != 0 && head[1] >= batch_last_seq(batch) ? VERDICT_DUP : VERDICT_REFUSED;
 }
 
+/* What is left to run of a batch. In production all of it goes to the server at once; to come to a
+ * failpoint in its middle, what stands before that is run first. After an error there it is rolled
+ * back, and the whole meets the error again. */
+static size_t in_steps(struct lane *lane, size_t size) {
+#ifdef TICKETLAB_FAILPOINTS
+    static const struct {
+        const char *point, *before;
+    } steps[] = {{"lane.fenced", "INSERT INTO"}, {"lane.applied", "COMMIT"}};
+    for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        char *rest = strstr(lane->sql, steps[i].before);
+        if (rest == NULL || !failpoint_waits(steps[i].point)) continue;
+        size_t first = (size_t)(rest - lane->sql);
+        if (mysql_client_run(lane->mysql, lane->sql, first, NULL, NULL) != 0) {
+            mysql_client_run(lane->mysql, "ROLLBACK", 8, NULL, NULL);
+            break;
+        }
+        failpoint_pass(steps[i].point);
+        memmove(lane->sql, rest, size - first + 1);
+        return size - first;
+    }
+#else
+    (void)lane;
+#endif
+    return size;
+}
+
 /* Once more, until there is an answer, or reason to say nothing. */
 static enum attempt_next attempt(struct lane *lane, const struct batch *batch,
                                  struct attempts *attempts, enum store_outcome *ret_outcome) {
@@ -181,7 +208,10 @@ static enum attempt_next attempt(struct lane *lane, const struct batch *batch,
     mysql_status error;
     bool was_unknown = attempts->unknown;
     uint64_t begun_ns = clock_now_ns();
-    enum verdict verdict = run(lane, sql_batch(batch, lane->sql), NULL, NULL, &error);
+    FAILPOINT("lane.batch");
+    enum verdict verdict =
+        run(lane, in_steps(lane, sql_batch(batch, lane->sql)), NULL, NULL, &error);
+    if (verdict == VERDICT_OK) FAILPOINT("lane.committed");
     if (verdict == VERDICT_OK)
         metric_observe_ns(METRIC_STORE_COMMIT_SECONDS, clock_now_ns() - begun_ns);
     if (verdict == VERDICT_REFUSED) verdict = look_at_head(lane, batch);
@@ -309,7 +339,9 @@ static bool raise(struct lane *lane, const struct claim *claim, uint64_t wall_ms
 static bool claim_once(struct lane *lane, struct loading *loading) {
     const struct claim *claim = loading->claim;
     uint64_t wall_ms = clock_wall_ms(), epoch = 0, applied = 0;
+    FAILPOINT("lane.claim");
     if (!connected(lane) || !raise(lane, claim, wall_ms, &epoch)) return false;
+    FAILPOINT("lane.raised");
     if (epoch == 0) {
         say(loading, ERROR_MALFORMED);
         return true;
@@ -325,6 +357,7 @@ static bool claim_once(struct lane *lane, struct loading *loading) {
         say(loading, ERROR_UNAVAILABLE);
         return true;
     }
+    FAILPOINT("lane.rows");
     log_info("shard %" PRIu32 ": epoch %" PRIu64 " is %s's; %" PRIu32 " rows up to change %" PRIu64,
              claim->shard, epoch, claim->owner, loading->rows, applied);
     loading->answer.type = MESSAGE_CLAIMED;

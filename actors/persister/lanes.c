@@ -2,6 +2,7 @@
 
 #include "actors/persister/lane_thread.h"
 #include "actors/runtime/config.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/loop.h"
 #include "actors/runtime/memory.h"
@@ -235,6 +236,7 @@ static bool turn(void *arg) {
     pthread_mutex_unlock(&lanes->mutex);
     for (uint32_t i = 0; i < count; i++) {
         answer_message(&lanes->taken[i], &lanes->message);
+        FAILPOINT("lanes.answer");
         lanes->send(lanes->arg, &lanes->message, &lanes->taken[i].to);
     }
     return count > 0; /* another turn flushes the pipes */

@@ -1,4 +1,5 @@
 /* shell_configure(): arguments, file, environment -> struct config. */
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/shell.h"
 
@@ -77,6 +78,8 @@ void shell_configure(int argc, char **argv, const char *role, const char *what_i
         } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             usage(role, what_it_does);
             exit(0);
+        } else if (FAILPOINT_LIST(role, argv[i])) {
+            exit(0);
         } else if (strcmp(argv[i], "--version") == 0) {
             printf("ticketlab %s %s\n", role, TICKETLAB_VERSION);
             exit(0);
@@ -95,4 +98,5 @@ void shell_configure(int argc, char **argv, const char *role, const char *what_i
     if (log_open(ret_config->process_name, ret_config->process_log_level) != 0) {
         wrong(role, "process.log_level: none of debug, info, warning, error");
     }
+    FAILPOINT_OPEN(ret_config->process_name);
 }

@@ -203,6 +203,10 @@ int kafka_producer_ends(struct kafka_producer *producer, const char *topic, int3
         ret_ends[p] = row->offset;
     }
     rd_kafka_topic_partition_list_destroy(list);
+    if (all) { /* while there is nothing to send, nobody else tells that a broker is back */
+        producer->answers = true;
+        producer->link.down_since_ms = 0;
+    }
     return all ? 0 : -1;
 }
 

@@ -1,6 +1,7 @@
 #include "actors/runtime/links.h"
 
 #include "actors/runtime/clock.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/loop.h"
 #include "actors/runtime/metrics.h"
@@ -101,7 +102,9 @@ static bool turn(void *arg) {
     for (uint32_t i = 0; i < links->count; i++) {
         pipe_drain(links->items[i].pipe, FRAMES_A_TURN, on_frame, &links->items[i]);
     }
+    FAILPOINT("flush");
     links_flush(links);
+    FAILPOINT("flushed");
     for (uint32_t i = 0; i < links->count; i++) {
         more = pipe_readable(links->items[i].pipe) || more;
     }

@@ -1,6 +1,7 @@
 #include "actors/runtime/mysql_client.h"
 
 #include "actors/runtime/config.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/require.h"
 
 #include <mysql.h>
@@ -94,6 +95,13 @@ mysql_status mysql_client_connect(struct mysql_client *client) {
     return error;
 }
 
+/* The answer was lost on its way, and the connection with it. */
+__attribute__((unused)) static mysql_status lose(struct mysql_client *client) {
+    snprintf(client->error, sizeof client->error, "the answer was lost");
+    mysql_client_disconnect(client);
+    return 2013; /* CR_SERVER_LOST */
+}
+
 /* Hand out the rows of one result, and read to its end in any case. */
 static mysql_status drain(struct mysql_client *client, mysql_row_fn *row, void *arg) {
     MYSQL_RES *result = mysql_use_result(client->mysql);
@@ -113,6 +121,7 @@ static mysql_status drain(struct mysql_client *client, mysql_row_fn *row, void *
 
 mysql_status mysql_client_run(struct mysql_client *client, const char *sql, size_t size,
                               mysql_row_fn *row, void *arg) {
+    if (FAILPOINT_LOSES("mysql.question")) mysql_client_disconnect(client);
     if (client->mysql == NULL) {
         snprintf(client->error, sizeof client->error, "not connected");
         return 2006; /* CR_SERVER_GONE_ERROR */
@@ -123,7 +132,7 @@ mysql_status mysql_client_run(struct mysql_client *client, const char *sql, size
         if (error != 0) return error;
         int next = mysql_next_result(client->mysql);
         if (next > 0) return fail(client);
-        if (next < 0) return 0;
+        if (next < 0) return FAILPOINT_LOSES("mysql.answer") ? lose(client) : 0;
     }
 }
 

@@ -1,6 +1,7 @@
 #include "actors/runtime/redis_port.h"
 
 #include "actors/runtime/config.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/memory.h"
 #include "actors/runtime/redis_client.h"
@@ -60,6 +61,7 @@ static struct subject *subject_new(struct redis_port *port, uint32_t shard) {
 /* ---- leases --------------------------------------------------------------------------------- */
 
 static void on_lease(void *arg, const struct redis_reply *reply) {
+    FAILPOINT("redis.leased");
     struct subject *subject = arg;
     struct event event = {.kind = EVENT_LEASE};
     event.lease.shard = subject->shard;
@@ -79,6 +81,7 @@ static void perform_lease(void *arg, const struct effect *effect) {
     snprintf(ttl, sizeof ttl, "%" PRIu32, effect->lease.ttl_ms);
     const char *words[] = {key, take ? "take" : "release", shell_config(port->shell)->process_name,
                            ttl};
+    FAILPOINT("redis.lease");
     struct subject *subject = take ? subject_new(port, effect->lease.shard) : NULL;
     redis_client_script(port->client, "lease", 1, 4, words, NULL, take ? on_lease : NULL, subject);
 }
@@ -94,6 +97,7 @@ static void tell_projected(struct redis_port *port, uint32_t shard,
 }
 
 static void on_projected(void *arg, const struct redis_reply *reply) {
+    FAILPOINT("redis.projected");
     struct subject *subject = arg;
     struct redis_port *port = subject->port;
     if (reply->kind != REDIS_TEXT) {
@@ -115,6 +119,7 @@ static void close_call(struct redis_port *port) {
     const char *words[WORDS_MAX];
     char key[WORD_SIZE];
     if (open->changes == 0) return;
+    FAILPOINT("redis.project");
     snprintf(key, sizeof key, "fence:%" PRIu32, open->shard);
     snprintf(open->words[1], WORD_SIZE, "%" PRIu64, open->epoch);
     unsigned count = 2 + WORDS_A_CHANGE * open->changes;
@@ -243,6 +248,7 @@ static void read_page(struct subject *subject) {
 }
 
 static void perform_restore(void *arg, const struct effect *effect) {
+    FAILPOINT("redis.restore");
     struct subject *subject = subject_new(arg, SHARD_WAITING_ROOM);
     subject->performance_id = effect->restore.performance_id;
     read_page(subject);

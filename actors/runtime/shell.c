@@ -3,6 +3,7 @@
 #include "actors/runtime/shell.h"
 
 #include "actors/runtime/clock.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/links.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/management.h"
@@ -36,6 +37,7 @@ struct shell {
 
 static void perform(struct shell *shell, const struct effect *effect) {
     if (effect->kind == EFFECT_SEND) {
+        FAILPOINT_MESSAGE("send", effect->send.message.type);
         links_send(shell->links, &effect->send.message, &effect->send.to);
         return;
     }
@@ -64,6 +66,7 @@ static void on_message(void *arg, const struct address *from, const struct messa
         }
         return;
     }
+    FAILPOINT_MESSAGE("take", message->type);
     struct event event = {.kind = EVENT_MESSAGE};
     event.message.from = *from;
     event.message.message = message;
@@ -205,9 +208,12 @@ int shell_run(struct shell *shell) {
     struct event stop = {.kind = EVENT_STOP};
     log_info("started, version %s", TICKETLAB_VERSION);
     if (shell->core != NULL) shell_post(shell, &start);
+    FAILPOINT("run");
     loop_run(shell->loop);
+    FAILPOINT("drain");
     if (shell->core != NULL) shell_post(shell, &stop);
     links_flush(shell->links);
+    FAILPOINT("drained");
     log_info("stopped");
     return 0;
 }

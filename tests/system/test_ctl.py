@@ -281,7 +281,7 @@ def test_a_stale_pid_file_harms_nobody(directory):
 def test_every_command_has_help_with_examples():
     said = ticketctl("--help").stdout
     commands = [line.split()[0] for line in said.split("commands\n")[1].split("\n\n")[0].splitlines()]
-    assert {"up", "down", "status", "doctor", "stat", "performance", "load", "verify", "completion"} == set(commands)
+    assert {"up", "down", "status", "doctor", "stat", "performance", "load", "verify", "chaos", "completion"} == set(commands)
     for command in commands:
         text = ticketctl(command, "--help").stdout
         assert f"ticketctl {command}" in text and "examples" in text and "Exit status" in text, command

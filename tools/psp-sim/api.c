@@ -2,6 +2,7 @@
  * "error" sentence and, where there is a payment, the payment. */
 #include "actors/runtime/clock.h"
 #include "actors/runtime/config.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/http_server.h"
 #include "actors/runtime/memory.h"
 #include "actors/runtime/metrics.h"
@@ -34,6 +35,7 @@ static void decide(void *owner, void *item) {
     struct psp *psp = owner;
     struct payment *payment = item;
     if (payment->state != PAYMENT_PENDING) return;
+    FAILPOINT("psp.decide");
     bool good = psp_draws(psp, payment->id, CHANCE_SUCCESS, psp->config->psp_success_percent);
     if (payments_move(psp->payments, payment, good ? PAYMENT_AUTHORISED : PAYMENT_DECLINED) != 0) {
         timers_add(psp->timers, 1000, decide, payment);
@@ -53,6 +55,7 @@ void psp_await_decision(struct psp *psp, struct payment *payment) {
 
 static void reply_json(struct http_request *request, unsigned status, json_t *object) {
     memory_needed(object, "an answer");
+    FAILPOINT("psp.answer");
     char *text = json_dumps(object, JSON_COMPACT);
     json_decref(object);
     memory_needed(text, "an answer");
@@ -257,6 +260,7 @@ static const struct {
 };
 
 void psp_handle(void *arg, struct http_request *request) {
+    FAILPOINT("psp.request");
     static const char prefix[] = "/payments/";
     const char *path = http_path(request);
     const char *tail = path;

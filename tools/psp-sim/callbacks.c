@@ -2,6 +2,7 @@
 
 #include "actors/runtime/clock.h"
 #include "actors/runtime/config.h"
+#include "actors/runtime/failpoint.h"
 #include "actors/runtime/http_client.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/memory.h"
@@ -120,6 +121,7 @@ static struct callback *callback_new(struct callbacks *c, const struct payment *
 void callbacks_tell(struct callbacks *c, const struct payment *payment) {
     const struct config *config = c->psp->config;
     uint64_t id = payment->id;
+    FAILPOINT("psp.callback");
     if (payment->callback_url[0] == 0 || config->payment_callback_key[0] == 0) return;
     if (psp_draws(c->psp, id, CHANCE_LOST, config->psp_lost_percent)) return;
     uint64_t delay_ms = 0;

@@ -22,6 +22,7 @@ int doctor_command(int argc, char **argv);
 int stat_command(int argc, char **argv);
 int performance_command(int argc, char **argv);
 int load_command(int argc, char **argv);
+int chaos_command(int argc, char **argv);
 int completion_command(int argc, char **argv);
 
 /* Not for people: `up` starts the launcher, and the launcher starts prepare. */

@@ -17,6 +17,7 @@ static const struct command {
     {"performance", performance_command, "put seats on sale, list what is on sale"},
     {"load", load_command, "play a sale with real clients and compare with what is expected"},
     {"verify", verify_command, "prove that database, Redis, events and clients agree"},
+    {"chaos", chaos_command, "kill what you like, and see the sale go on"},
     {"completion", completion_command, "completion for a shell"},
     {"launcher", launcher_command, NULL},
     {"prepare", prepare_command, NULL},

@@ -1,0 +1,350 @@
+"""The faults: each a function that does harm now and says what will heal it, and when.
+
+`world` is the run: its engine, its chance, `world.later(seconds, heal)` for what must be undone, `world.note()`. A
+fault returns the sentence that is shown; None: it is not possible here and now.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pymysql
+import redis
+
+ACTORS = ["broker", "admission", "seat-arbiter-1", "seat-arbiter-2", "payment-timer", "persister", "kafka-bridge", "notifier",
+          "gateway", "psp-sim"]
+STOPPABLE = [name for name in ACTORS if name != "psp-sim"]
+ROLES = {name: name.rstrip("12").rstrip("-") if name.startswith("seat") else name for name in ACTORS}
+
+
+def kill(world, name):
+    """kill -9, and what the recovery figures need to know."""
+    pid = world.engine.pid(name)
+    shards = world.engine.shards_of(name) if name.startswith("seat-arbiter") else []
+    if name == "persister":
+        world.engine.note_conflicts()
+    if not world.engine.signal(pid, signal.SIGKILL):
+        return None
+    world.killed(name, shards)
+    return f"kill -9 {name} (pid {pid})"
+
+
+def stop_for(world, name, seconds):
+    pid = world.engine.pid(name)
+    shards = world.engine.shards_of(name) if name.startswith("seat-arbiter") else []
+    if not world.engine.signal(pid, signal.SIGSTOP):
+        return None
+    if shards:
+        world.failed_over(name, shards)
+    world.later(seconds, lambda: world.engine.signal(pid, signal.SIGCONT))
+    return f"SIGSTOP {name} for {seconds:.1f} s"
+
+
+# ---- processes
+
+
+def kill_actor(world):
+    return kill(world, world.chance.choice(ACTORS))
+
+
+def kill_pair(world):
+    """Two at once."""
+    one, two = world.chance.sample(ACTORS, 2)
+    first = kill(world, one)
+    second = kill(world, two)
+    return f"{first}; {second}" if first and second else first or second
+
+
+def restart_loop(world):
+    """The same process again and again, sooner than it can do much."""
+    name = world.chance.choice(ACTORS)
+    for turn in range(1, 4):
+        world.later(0.4 * turn, lambda: kill(world, name))
+    said = kill(world, name)
+    return said and f"{said}, and three times more, 0.4 s apart"
+
+
+def crash_at_point(world):
+    """kill -9 of itself where the process comes past a failpoint."""
+    name, point = world.next_point()
+    delay = world.chance.choice(["", "", " 2"])
+    hit = world.chance.choice([1, 1, 2, 5, 20])
+    world.engine.arm(name, f"{point} crash{delay} hit={hit}")
+    if point in ("drain", "drained"):
+        world.later(0.2, lambda: world.engine.signal(world.engine.pid(name), signal.SIGTERM))
+    elif point in ("start", "run", "bridge.open", "redis.restore", "lane.claim", "lane.raised", "lane.rows", "send CLAIM",
+                   "take CLAIMED", "send PASS_SYNC"):
+        world.later(0.2, lambda: wake_the_start(world, name))
+    world.later(12, lambda: world.engine.disarm(name))
+    return f"{name} crashes at '{point}'{' a little later' if delay else ''}, pass {hit}"
+
+
+def wake_the_start(world, name):
+    """Points of the start are passed when something starts: the process itself, or who claims its shards."""
+    kill(world, "seat-arbiter-1" if name == "persister" else name)
+
+
+def pause_at_point(world):
+    name, point = world.next_point()
+    ms = world.chance.choice([200, 1500, 4000])
+    world.engine.arm(name, f"{point} pause {ms}")
+    world.later(10, lambda: world.engine.disarm(name))
+    return f"{name} pauses for {ms} ms at '{point}'"
+
+
+def stop_actor(world):
+    """Longer than a lease, longer than a peer's patience."""
+    return stop_for(world, world.chance.choice(STOPPABLE), world.chance.uniform(4, 7))
+
+
+def stop_arbiter(world):
+    return stop_for(world, world.chance.choice(["seat-arbiter-1", "seat-arbiter-2"]), world.chance.uniform(6, 9))
+
+
+def stop_in_transaction(world):
+    """The persister stands still while its connection holds a shard's row."""
+    point = world.chance.choice(["lane.fenced", "lane.applied"])
+    seconds = world.chance.uniform(3, 6)
+    world.engine.arm("persister", f"{point} stop")
+    pid = world.engine.pid("persister")
+    world.continue_when_stopped(pid, seconds)
+    return f"persister stops inside a transaction at '{point}' for {seconds:.1f} s"
+
+
+def lose_link(world):
+    """One direction of one pair: frames vanish, nobody is told."""
+    name, points = world.chance.choice([
+        ("seat-arbiter-1", ["pipe.in.actors", "pipe.out.actors", "pipe.in.feed", "pipe.in.store", "pipe.out.store"]),
+        ("seat-arbiter-2", ["pipe.in.actors", "pipe.out.actors", "pipe.in.feed", "pipe.in.store", "pipe.out.store"]),
+        ("admission", ["pipe.in.actors", "pipe.out.actors", "pipe.in.store", "pipe.out.store"]),
+        ("payment-timer", ["pipe.in.actors", "pipe.out.actors"]),
+        ("gateway", ["pipe.in.actors", "pipe.out.actors", "pipe.in.feed"]),
+        ("persister", ["pipe.in.store", "pipe.out.store"]),
+        ("broker", ["pipe.out.actors", "pipe.in.actors", "pipe.out.feed"]),
+    ])
+    point = world.chance.choice(points)
+    ms = world.chance.choice([800, 2500, 5000])
+    world.engine.arm(name, f"{point} lose {ms}")
+    world.later(10, lambda: world.engine.disarm(name))
+    return f"{name}: {point} loses everything for {ms} ms"
+
+
+# ---- Redis
+
+
+def redis_do(world, sentence, *command):
+    try:
+        world.engine.redis().execute_command(*command)
+        return sentence
+    except (redis.RedisError, OSError):
+        return None
+
+
+def redis_kill(world):
+    return kill(world, "redis")
+
+
+def redis_stop(world):
+    return stop_for(world, "redis", world.chance.uniform(3, 6))
+
+
+def redis_wipe(world):
+    said = redis_do(world, "Redis wiped: FLUSHALL", "FLUSHALL")
+    if said:
+        world.wiped()
+    return said
+
+
+def redis_no_memory(world):
+    world.later(world.chance.uniform(2, 4), lambda: redis_do(world, "", "CONFIG", "SET", "maxmemory", "0"))
+    return redis_do(world, "Redis takes no writes: maxmemory 1", "CONFIG", "SET", "maxmemory", "1")
+
+
+def redis_scripts(world):
+    return redis_do(world, "Redis forgets its scripts: SCRIPT FLUSH", "SCRIPT", "FLUSH")
+
+
+def stopped_redis(world):
+    pid = world.engine.pid("redis")
+    return pid if world.engine.signal(pid, signal.SIGSTOP) else None
+
+
+def redis_cut(world):
+    """The tail of the append-only file is gone, as after a power cut; kill -9 alone loses nothing."""
+    pid = stopped_redis(world)
+    files = sorted((world.engine.directory / "redis" / "appendonlydir").glob("*.incr.aof"))
+    if pid is None or not files:
+        return None
+    size = files[-1].stat().st_size
+    cut = min(size, world.chance.choice([37, 2000, 100000]))
+    os.truncate(files[-1], size - cut)
+    world.engine.signal(pid, signal.SIGKILL)
+    world.killed("redis", [])
+    world.wiped()
+    return f"Redis killed, and {cut} bytes of its append-only file cut off"
+
+
+def redis_old(world):
+    """Redis comes back as it was some time ago."""
+    saved = world.engine.directory / "redis.saved"
+    now = world.engine.directory / "redis" / "appendonlydir"
+    pid = stopped_redis(world)
+    if pid is None:
+        return None
+    if not saved.exists():
+        shutil.copytree(now, saved)
+        world.engine.signal(pid, signal.SIGCONT)
+        world.later(5, lambda: world.do_now(redis_old))
+        return "Redis: its file is put aside, to come back later"
+    shutil.rmtree(now)
+    shutil.move(saved, now)
+    world.engine.signal(pid, signal.SIGKILL)
+    world.killed("redis", [])
+    world.wiped()
+    return "Redis killed, and an old append-only file restored"
+
+
+# ---- MariaDB
+
+
+def mysql_do(world, *statements):
+    try:
+        connection = world.engine.mysql(root=True)
+    except (pymysql.Error, OSError):
+        return None
+    try:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall()
+    except pymysql.Error:
+        return None
+    finally:
+        connection.close()
+
+
+def mysql_kill(world):
+    return kill(world, "mysql")
+
+
+def mysql_stop(world):
+    return stop_for(world, "mysql", world.chance.uniform(2, 5))
+
+
+def mysql_read_only(world):
+    seconds = world.chance.uniform(2, 5)
+    if mysql_do(world, "SET GLOBAL read_only=1") is None:
+        return None
+    world.until_done(seconds, lambda: mysql_do(world, "SET GLOBAL read_only=0") is not None)
+    return f"MariaDB read-only for {seconds:.1f} s"
+
+
+def mysql_connections(world):
+    """Every connection of the engine is ended by the server."""
+    rows = mysql_do(world, "SELECT id FROM information_schema.processlist WHERE user='ticketlab'")
+    if not rows:
+        return None
+    for (number,) in rows:
+        mysql_do(world, f"KILL {number}")
+    return f"MariaDB ends {len(rows)} connections"
+
+
+def mysql_lock(world):
+    """A stranger holds a shard's row for longer than anybody waits for a lock."""
+    shard = world.chance.randrange(int(world.engine.settings.get("cluster.shards", 8)))
+    try:
+        connection = world.engine.mysql(root=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout=1")
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT epoch FROM ticket_db.shard_owner WHERE shard=%s FOR UPDATE", (shard,))
+    except (pymysql.Error, OSError):
+        return None
+    seconds = world.chance.uniform(2, 5)
+    world.later(seconds, connection.close)
+    return f"a stranger locks the row of shard {shard} for {seconds:.1f} s"
+
+
+def mysql_lost(world):
+    """The persister's connection breaks before the server has the question, or when it has done it."""
+    name = world.chance.choice(["persister", "persister", "persister", "kafka-bridge"])
+    point = world.chance.choice(["mysql.question", "mysql.answer", "mysql.answer"])
+    hit, ms = world.chance.randint(1, 9), world.chance.choice([1, 1, 400])
+    world.engine.arm(name, f"{point} lose {ms} hit={hit}")
+    world.later(10, lambda: world.engine.disarm(name))
+    return f"{name}: a connection breaks at '{point}', for {ms} ms"
+
+
+def mysql_full(world):
+    """No room on the database's disk; only where we could give it one of its own."""
+    if not world.engine.mounted:
+        return None
+    place = world.engine.directory / "mysql"
+    filler = place / "chaos-filler"
+    with open(filler, "wb") as file:
+        try:
+            while True:
+                file.write(bytes(65536))
+                file.flush()
+        except OSError:
+            pass
+    seconds = world.chance.uniform(2, 5)
+    world.later(seconds, lambda: filler.unlink(missing_ok=True))
+    return f"MariaDB's disk is full for {seconds:.1f} s"
+
+
+# ---- Kafka and the payment gateway
+
+
+def kafka_kill(world):
+    return kill(world, "kafka")
+
+
+def kafka_stop(world):
+    return stop_for(world, "kafka", world.chance.uniform(3, 8))
+
+
+def psp_kill(world):
+    return kill(world, "psp-sim")
+
+
+def psp_stop(world):
+    return stop_for(world, "psp-sim", world.chance.uniform(3, 7))
+
+
+def psp_silent(world):
+    """Calls are done, and answered too late or never."""
+    point = world.chance.choice(["psp.answer", "psp.decide", "psp.callback"])
+    world.engine.arm("psp-sim", f"{point} pause {world.chance.choice([1000, 6000])}")
+    world.later(12, lambda: world.engine.disarm("psp-sim"))
+    return f"the payment gateway is silent at '{point}'"
+
+
+# name, weight, fault
+FAULTS = [
+    ("kill", 6, kill_actor), ("kill two", 2, kill_pair), ("restart loop", 1, restart_loop), ("failpoint crash", 10, crash_at_point),
+    ("failpoint pause", 3, pause_at_point), ("stop", 2, stop_actor), ("stop arbiter", 2, stop_arbiter),
+    ("stop in transaction", 2, stop_in_transaction), ("one-way loss", 4, lose_link),
+    ("redis kill", 2, redis_kill), ("redis stop", 1, redis_stop), ("redis wipe", 2, redis_wipe),
+    ("redis no memory", 1, redis_no_memory), ("redis scripts", 1, redis_scripts), ("redis cut", 1, redis_cut),
+    ("redis old", 1, redis_old),
+    ("mysql kill", 2, mysql_kill), ("mysql stop", 1, mysql_stop), ("mysql read-only", 1, mysql_read_only),
+    ("mysql connections", 1, mysql_connections), ("mysql lock", 1, mysql_lock), ("mysql lost", 3, mysql_lost),
+    ("mysql full", 1, mysql_full),
+    ("kafka kill", 1, kafka_kill), ("kafka stop", 1, kafka_stop),
+    ("psp kill", 1, psp_kill), ("psp stop", 1, psp_stop), ("psp silent", 1, psp_silent),
+]
+
+# These need an account that may do anything in the database, or a disk of its own.
+ROOT_ONLY = {"mysql read-only", "mysql connections", "mysql lock", "mysql full"}
+
+
+def possible():
+    """The faults of this machine, and what is left out, with the reason."""
+    out = []
+    if os.geteuid() != 0:
+        out.append("MariaDB read-only, ended connections, locks, full disk: they need root")
+    names = {name for name, _, _ in FAULTS if os.geteuid() == 0 or name not in ROOT_ONLY}
+    return names, out
