@@ -24,7 +24,7 @@ ROLES = ["broker", "admission", "seat-arbiter", "gateway"]
 SNAPSHOT_GET = 0x0209
 MIB = 1 << 20
 MAX_GROWTH_MIB = 96  # of one process, at its worst
-LEAK_MIB = 4  # that a third round may add to a second
+LEAK_MIB = 8  # that a third round may add to a second
 DESCRIPTORS_KEPT = 8
 
 
