@@ -63,7 +63,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 
 .PHONY: all
-all: $(BINARIES:%=$(BUILD)/%)
+all: $(BINARIES:%=$(BUILD)/%) $(BUILD)/nth.so
 
 # build/NAME is a copy of the mode's binary.
 $(BINARIES:%=$(BUILD)/%): $(BUILD)/%: $(OBJ)/bin/%
@@ -122,6 +122,12 @@ unit: $(UNIT_TESTS:%=$(OBJ)/tests/%)
 $(OBJ)/tests/%: $(OBJ)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
+
+# Makes single calls of a process fail; see tests/faults/nth.c. A library, so without the flags of programs.
+$(BUILD)/nth.so: tests/faults/nth.c
+	@mkdir -p $(@D)
+	$(SAY) "link    nth.so"
+	$(QUIET)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -fPIC -shared -o $@ $<
 
 # Each fuzz target for so many seconds; what it finds is a failure.
 SECONDS ?= 60

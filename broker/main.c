@@ -20,7 +20,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { FRAMES_A_TURN = 64, EXPIRE_EVERY_MS = 200 };
+enum {
+    FRAMES_A_TURN = 64,
+    EXPIRE_EVERY_MS = 200,
+    CLIENT_FRAMES_MAX = 256, /* that wait for one client */
+};
 
 #define ROUTE_TO_ACTOR (1ULL << 32) /* in `route`: the answer goes to the actors' socket */
 
@@ -206,8 +210,11 @@ static void on_ready(void *arg, uint32_t events) {
     (void)events; /* the turn drains every pipe */
 }
 
-static struct pipe *bound(struct loop *loop, enum pipe_kind kind, const char *endpoint) {
+/* `frames`: so many may wait for one peer; 0: as many as for any of ours. */
+static struct pipe *bound(struct loop *loop, enum pipe_kind kind, const char *endpoint,
+                          int frames) {
     struct pipe *pipe = pipe_new(kind);
+    if (pipe != NULL && frames > 0) pipe_limit(pipe, frames);
     if (pipe == NULL || pipe_bind(pipe, endpoint) != 0 ||
         loop_watch(loop, pipe_fd(pipe), EPOLLIN, on_ready, NULL) != 0) {
         log_error("%s: cannot be bound: %s", endpoint, strerror(errno));
@@ -224,9 +231,9 @@ int main(int argc, char **argv) {
     struct shell *shell = shell_new(&options, &config);
     struct loop *loop = shell_loop(shell);
     broker.config = &config;
-    broker.clients = bound(loop, PIPE_ROUTER, config.broker_client_endpoint);
-    broker.actors = bound(loop, PIPE_ROUTER, config.broker_actor_endpoint);
-    broker.feed = bound(loop, PIPE_PUB, config.broker_feed_endpoint);
+    broker.clients = bound(loop, PIPE_ROUTER, config.broker_client_endpoint, CLIENT_FRAMES_MAX);
+    broker.actors = bound(loop, PIPE_ROUTER, config.broker_actor_endpoint, 0);
+    broker.feed = bound(loop, PIPE_PUB, config.broker_feed_endpoint, 0);
     pipe_on_refused(broker.actors, on_refused, &broker);
     route_init(&broker.route, (uint32_t)config.cluster_shards, (uint32_t)config.cluster_block_seats,
                config.cluster_silence_ms);

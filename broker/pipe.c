@@ -4,6 +4,7 @@
 #include "broker/pipe.h"
 
 #include "actors/runtime/log.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/metrics.h"
 #include "actors/runtime/require.h"
 #include "schemas/message.h"
@@ -80,6 +81,10 @@ void pipe_destroy(struct pipe **pipe) {
     zmq_close((*pipe)->socket);
     free(*pipe);
     *pipe = NULL;
+}
+
+void pipe_limit(struct pipe *pipe, int frames) {
+    set(pipe, ZMQ_SNDHWM, frames);
 }
 
 int pipe_bind(struct pipe *pipe, const char *endpoint) {
@@ -209,7 +214,7 @@ static struct frame *open_frame(struct pipe *pipe, uint64_t peer) {
     if (pipe->open_count == OPEN_FRAMES_MAX) close_frame(pipe, 0);
     struct frame **frame = &pipe->frames[pipe->open_count];
     if (*frame == NULL) *frame = malloc(sizeof **frame);
-    require(*frame != NULL);
+    memory_needed(*frame, "a frame");
     pipe->open_count++;
     (*frame)->peer = peer;
     (*frame)->size = 0;

@@ -24,6 +24,10 @@ typedef void pipe_frame_fn(void *arg, uint64_t peer, const uint8_t *data, size_t
 struct pipe *pipe_new(enum pipe_kind kind);
 void pipe_destroy(struct pipe **pipe);
 
+/* At most so many frames wait for one peer; the next are refused. For sockets whose peers are not
+ * ours: one that never reads must not fill our memory. Before pipe_bind(). */
+void pipe_limit(struct pipe *pipe, int frames);
+
 /* 0, or -1 with errno. A pipe may be bound or connected to several endpoints. */
 int pipe_bind(struct pipe *pipe, const char *endpoint);
 int pipe_connect(struct pipe *pipe, const char *endpoint);

@@ -124,6 +124,10 @@ json_t *answer_body(struct http_request *request, bool may_be_empty) {
     }
     json_t *json = json_loadb((const char *)body, size, JSON_REJECT_DUPLICATES, &error);
     if (json_is_object(json)) return json;
+    if (json == NULL && error.text[0] == 0) { /* no fault was found: there was no memory */
+        answer_problem(request, ERROR_BUSY, 0, NULL);
+        return NULL;
+    }
     json_decref(json);
     answer_problem(request, ERROR_MALFORMED, 0, "The body is not a JSON object");
     return NULL;

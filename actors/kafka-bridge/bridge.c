@@ -6,6 +6,7 @@
 #include "actors/runtime/config.h"
 #include "actors/runtime/kafka_client.h"
 #include "actors/runtime/log.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/metrics.h"
 #include "actors/runtime/require.h"
 
@@ -300,7 +301,7 @@ static void *work(void *arg) {
 
 struct bridge *bridge_start(const struct config *config) {
     struct bridge *bridge = calloc(1, sizeof *bridge);
-    require(bridge != NULL);
+    memory_needed(bridge, "the bridge");
     bridge->config = config;
     bridge->shards = (uint32_t)config->cluster_shards;
     require(bridge->shards <= SHARDS_MAX);

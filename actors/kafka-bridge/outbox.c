@@ -2,6 +2,7 @@
 
 #include "actors/runtime/clock.h"
 #include "actors/runtime/config.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/mysql_client.h"
 #include "actors/runtime/require.h"
 
@@ -20,9 +21,9 @@ struct outbox {
 
 struct outbox *outbox_new(const struct config *config) {
     struct outbox *outbox = calloc(1, sizeof *outbox);
-    require(outbox != NULL);
+    memory_needed(outbox, "the outbox");
     outbox->mysql = mysql_client_new(config);
-    require(outbox->mysql != NULL);
+    memory_needed(outbox->mysql, "a database client");
     return outbox;
 }
 

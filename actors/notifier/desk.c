@@ -7,8 +7,8 @@
 #include "actors/runtime/kafka_client.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/loop.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/metrics.h"
-#include "actors/runtime/require.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -262,7 +262,7 @@ static void due(void *arg) {
 struct desk *desk_new(struct loop *loop, const struct config *config, const char *group,
                       uint8_t mask, struct services *services, struct dead_letters *dead_letters) {
     struct desk *desk = calloc(1, sizeof *desk);
-    require(desk != NULL);
+    memory_needed(desk, "a desk");
     desk->loop = loop;
     desk->config = config;
     desk->mask = mask;
@@ -274,7 +274,7 @@ struct desk *desk_new(struct loop *loop, const struct config *config, const char
     for (unsigned i = 0; i < SERVICE_COUNT; i++) {
         if ((mask & 1u << i) == 0) continue;
         desk->seen[i] = calloc(1, sizeof *desk->seen[i]);
-        require(desk->seen[i] != NULL);
+        memory_needed(desk->seen[i], "what a desk has seen");
     }
     loop_deadline(loop, deadline_ms, due, desk);
     loop_each_turn(loop, turn, desk);

@@ -1,6 +1,7 @@
 #include "actors/notifier/letter.h"
 
 #include "actors/notifier/seen.h"
+#include "actors/runtime/memory.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -85,6 +86,8 @@ int notice_parse(const void *json, size_t size, struct notice *ret_notice, char 
     json_error_t where;
     json_t *root = json == NULL ? NULL : json_loadb(json, size, JSON_REJECT_DUPLICATES, &where);
     if (root == NULL) {
+        /* Without memory jansson finds no fault: the event must not be given up for that. */
+        if (json != NULL && where.text[0] == 0) memory_needed(NULL, "an event");
         snprintf(error, error_size, "not JSON");
         return -1;
     }

@@ -2,8 +2,8 @@
 
 #include "actors/runtime/config.h"
 #include "actors/runtime/http_client.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/metrics.h"
-#include "actors/runtime/require.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ const char *service_name(enum service service) {
 
 struct services *services_new(struct loop *loop, const struct config *config) {
     struct services *services = calloc(1, sizeof *services);
-    require(services != NULL);
+    memory_needed(services, "the services");
     services->config = config;
     /* A client each: calls to a dead mail server take no place from SMS. */
     if (config->notifier_smtp_url[0] != 0)

@@ -4,6 +4,7 @@
 #include "actors/runtime/config.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/loop.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/metrics.h"
 
 #include <errno.h>
@@ -326,7 +327,7 @@ bool lanes_work(const struct lanes *lanes) {
 struct lanes *lanes_new(const struct config *config, struct loop *loop, lanes_send_fn *send,
                         void *arg) {
     struct lanes *lanes = calloc(1, sizeof *lanes);
-    require(lanes != NULL);
+    memory_needed(lanes, "the lanes");
     uint64_t useful = config->cluster_shards + 1; /* more lanes would have nothing to do */
     lanes->count = (uint32_t)(config->mysql_lanes < useful ? config->mysql_lanes : useful);
     require(lanes->count > 0 && lanes->count <= LANES_MAX);
@@ -338,7 +339,9 @@ struct lanes *lanes_new(const struct config *config, struct loop *loop, lanes_se
     lanes->ring = calloc(ANSWERS_MAX, sizeof *lanes->ring);
     lanes->jobs = calloc(JOBS_MAX, sizeof *lanes->jobs);
     lanes->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    require(lanes->workers != NULL && lanes->ring != NULL && lanes->jobs != NULL);
+    memory_needed(lanes->workers, "the lanes");
+    memory_needed(lanes->ring, "the lanes' answers");
+    memory_needed(lanes->jobs, "the lanes' jobs");
     require(lanes->wake_fd >= 0);
     require(pthread_mutex_init(&lanes->mutex, NULL) == 0);
     require(pthread_cond_init(&lanes->room, NULL) == 0);
@@ -347,7 +350,7 @@ struct lanes *lanes_new(const struct config *config, struct loop *loop, lanes_se
         struct worker *worker = &lanes->workers[i];
         worker->lanes = lanes;
         worker->lane = lane_new(config);
-        require(worker->lane != NULL);
+        memory_needed(worker->lane, "a lane");
         pthread_condattr_t clock;
         pthread_condattr_init(&clock);
         pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);

@@ -3,6 +3,7 @@
 #include "actors/persister/migrate.h"
 #include "actors/runtime/config.h"
 #include "actors/runtime/log.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/mysql_client.h"
 #include "actors/runtime/require.h"
 
@@ -134,14 +135,14 @@ static void *work(void *arg) {
 
 struct opening *opening_start(const struct config *config) {
     struct opening *opening = calloc(1, sizeof *opening);
-    require(opening != NULL);
+    memory_needed(opening, "opening the database");
     opening->config = config;
     opening->without = malloc(sizeof *opening->without);
-    require(opening->without != NULL);
+    memory_needed(opening->without, "opening the database");
     *opening->without = *config;
     opening->without->mysql_database[0] = 0;
     opening->mysql = mysql_client_new(opening->without);
-    require(opening->mysql != NULL);
+    memory_needed(opening->mysql, "a database client");
     atomic_store(&opening->state, OPENING_WAITS);
     require(pthread_create(&opening->thread, NULL, work, opening) == 0);
     return opening;

@@ -21,6 +21,8 @@ enum {
     BODY_MAX = 1 << 20,
     BODY_FIRST = 1024, /* bytes of a call's first buffer */
     MAIL_DONE = 250,
+    LOOK_MS = 250,    /* how often calls that should have ended are looked for */
+    OVERDUE_MS = 500, /* that libcurl may take longer than it was told */
 };
 
 struct call {
@@ -28,8 +30,9 @@ struct call {
     CURL *easy;
     bool mail;
     bool too_large;
-    http_done_fn *done;
+    http_done_fn *done; /* NULL: a free one */
     void *arg;
+    uint64_t until_ms; /* after that it is ended without libcurl */
     struct curl_slist *headers;
     struct curl_slist *recipients;
     char *body; /* what comes back; of a mail the copy that is sent */
@@ -50,6 +53,8 @@ struct http_client {
     struct loop *loop;
     CURLM *multi;
     uint64_t deadline_ms;
+    uint64_t look_at_ms;
+    bool dead; /* a callback of ours failed: libcurl runs nothing by itself any more */
     unsigned count;
     struct call *free;
     struct socket **sockets; /* by descriptor */
@@ -107,8 +112,9 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *un
     if (what & CURL_POLL_IN) events |= EPOLLIN;
     if (what & CURL_POLL_OUT) events |= EPOLLOUT;
     struct socket *s = socket_at(client, fd);
-    if (s == NULL) return -1;
-    return loop_watch(client->loop, fd, events, on_socket_ready, s);
+    if (s != NULL && loop_watch(client->loop, fd, events, on_socket_ready, s) == 0) return 0;
+    client->dead = true;
+    return -1;
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *arg) {
@@ -120,15 +126,28 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg) {
 
 static uint64_t deadline(void *arg) {
     const struct http_client *client = arg;
-    return client->deadline_ms;
+    if (client->dead) return 0;
+    bool looks = client->count > 0 && client->look_at_ms < client->deadline_ms;
+    return looks ? client->look_at_ms : client->deadline_ms;
 }
+
+static void look_for_overdue(struct http_client *client, uint64_t now_ms);
 
 static void due(void *arg) {
     struct http_client *client = arg;
+    uint64_t now_ms = clock_now_ms();
     int running;
-    client->deadline_ms = UINT64_MAX;
-    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    collect(client);
+    if (client->dead) { /* all its calls end now, and then it is as good as new */
+        client->dead = false;
+        curl_multi_perform(client->multi, &running);
+        collect(client);
+    }
+    if (now_ms >= client->deadline_ms) {
+        client->deadline_ms = UINT64_MAX;
+        curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        collect(client);
+    }
+    if (now_ms >= client->look_at_ms) look_for_overdue(client, now_ms);
 }
 
 /* ---- bodies --------------------------------------------------------------------------------- */
@@ -181,6 +200,7 @@ static void call_release(struct call *call) {
     free(call->body);
     call->body = NULL;
     call->body_capacity = 0;
+    call->done = NULL;
     call->next = client->free;
     client->free = call;
     client->count--;
@@ -232,6 +252,16 @@ static void collect(struct http_client *client) {
     }
 }
 
+/* libcurl ends a call by its timeout; but one for whose socket or timer it had no memory it has
+ * forgotten. */
+static void look_for_overdue(struct http_client *client, uint64_t now_ms) {
+    client->look_at_ms = now_ms + LOOK_MS;
+    for (unsigned i = 0; i < client->calls_max && client->count > 0; i++) {
+        struct call *call = &client->calls[i];
+        if (call->done != NULL && now_ms > call->until_ms) call_end(call, CURLE_OPERATION_TIMEDOUT);
+    }
+}
+
 /* ---- starting calls ------------------------------------------------------------------------- */
 
 /* A free call with what both kinds share already set; NULL if there is none. */
@@ -248,6 +278,7 @@ static struct call *call_new(struct http_client *client, const char *url, const 
     call->too_large = false;
     call->done = done;
     call->arg = arg;
+    call->until_ms = clock_now_ms() + timeout_ms + OVERDUE_MS;
     call->body_size = 0;
     call->mail_sent = 0;
     CURL *easy = call->easy;

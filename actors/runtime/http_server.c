@@ -5,6 +5,9 @@
  * suspended connection; `watch_fd` does, so that a client that goes away while its answer is being
  * waited for is noticed.
  *
+ * Clients are accepted here. MHD, when it has no descriptor for one, stops listening until one of
+ * its connections ends, which may be a stream's that lasts for days.
+ *
  * Life of a request:
  *
  *     BODY -> HANDED -> ANSWERED            http_reply()
@@ -17,11 +20,13 @@
 #include "actors/runtime/loop.h"
 #include "actors/runtime/require.h"
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -31,6 +36,8 @@ enum {
     DISCARD_MAX = 4194304,      /* of a body that is too large: so much is read before the 413 */
     STREAM_BUFFER_MAX = 262144, /* unread bytes of one stream */
     STREAM_BLOCK = 4096,
+    ACCEPT_MAX = 64,       /* clients taken at once */
+    ACCEPT_AGAIN_MS = 100, /* after there was no descriptor for one */
 };
 
 enum phase {
@@ -65,6 +72,10 @@ struct http_server {
     struct loop *loop;
     struct MHD_Daemon *daemon;
     int watch_fd;
+    int listen_fd;
+    bool listens; /* listen_fd is watched */
+    uint64_t listen_at_ms;
+    unsigned connections_max;
     uint16_t port;
     size_t body_max;
     http_handler_fn *handler;
@@ -366,6 +377,36 @@ void http_stream_end(struct http_request *request) {
     resume(request);
 }
 
+/* ---- accepting ------------------------------------------------------------------------------ */
+
+static void on_clients(void *arg, uint32_t events) {
+    struct http_server *server = arg;
+    (void)events;
+    for (unsigned i = 0; i < ACCEPT_MAX; i++) {
+        struct sockaddr_storage from;
+        socklen_t size = sizeof from;
+        bool full = http_server_connections(server) >= server->connections_max;
+        int fd = full ? -1
+                      : accept4(server->listen_fd, (struct sockaddr *)&from, &size,
+                                SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (full || (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+                                errno == ENOMEM))) { /* clients wait in the backlog */
+            loop_unwatch(server->loop, server->listen_fd);
+            server->listens = false;
+            server->listen_at_ms = clock_now_ms() + ACCEPT_AGAIN_MS;
+            return;
+        }
+        if (fd < 0) return;
+        MHD_add_connection(server->daemon, fd, (struct sockaddr *)&from, size); /* or closes it */
+        server->work = true;
+    }
+}
+
+static void listen_again(struct http_server *server) {
+    server->listens = loop_watch(server->loop, server->listen_fd, EPOLLIN, on_clients, server) == 0;
+    server->listen_at_ms = clock_now_ms() + ACCEPT_AGAIN_MS; /* should that have failed */
+}
+
 /* ---- the loop ------------------------------------------------------------------------------- */
 
 static void on_ready(void *arg, uint32_t events) {
@@ -390,24 +431,26 @@ static bool turn(void *arg) {
 
 static uint64_t deadline(void *arg) {
     const struct http_server *server = arg;
-    return server->work ? 0 : server->deadline_ms;
+    if (server->work) return 0;
+    bool listens_first = !server->listens && server->listen_at_ms < server->deadline_ms;
+    return listens_first ? server->listen_at_ms : server->deadline_ms;
 }
 
 static void due(void *arg) {
     struct http_server *server = arg;
+    if (!server->listens && clock_now_ms() >= server->listen_at_ms) listen_again(server);
     server->work = true;
 }
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-static struct MHD_Daemon *start(struct http_server *server, int listen_fd,
-                                unsigned connections_max) {
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
-                            server, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-                            MHD_OPTION_CONNECTION_LIMIT, connections_max,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_MAX_S,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
+static struct MHD_Daemon *start(struct http_server *server) {
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
+                            NULL, NULL, on_request, server, MHD_OPTION_CONNECTION_LIMIT,
+                            server->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)IDLE_MAX_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+                            MHD_OPTION_END);
 }
 
 struct http_server *http_server_new(struct loop *loop, const char *listen_address,
@@ -422,6 +465,8 @@ struct http_server *http_server_new(struct loop *loop, const char *listen_addres
     if (server == NULL || watch_fd < 0) goto failed;
     *server = (struct http_server){.loop = loop,
                                    .watch_fd = watch_fd,
+                                   .listen_fd = listen_fd,
+                                   .connections_max = connections_max,
                                    .port = http_listen_port(listen_fd),
                                    .body_max = body_max,
                                    .handler = handler,
@@ -429,17 +474,19 @@ struct http_server *http_server_new(struct loop *loop, const char *listen_addres
                                    .arg = arg,
                                    .work = true,
                                    .deadline_ms = UINT64_MAX};
-    server->daemon = start(server, listen_fd, connections_max);
+    server->daemon = start(server);
     if (server->daemon == NULL) goto failed;
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     require(info != NULL);
     if (loop_watch(loop, info->epoll_fd, EPOLLIN, on_ready, server) != 0 ||
-        loop_watch(loop, watch_fd, EPOLLIN, on_watch, server) != 0) {
+        loop_watch(loop, watch_fd, EPOLLIN, on_watch, server) != 0 ||
+        loop_watch(loop, listen_fd, EPOLLIN, on_clients, server) != 0) {
         http_server_destroy(&server);
         snprintf(error, error_size, "%.120s: the event loop refuses it", listen_address);
         return NULL;
     }
+    server->listens = true;
     loop_each_turn(loop, turn, server);
     loop_deadline(loop, deadline, due, server);
     return server;
@@ -462,9 +509,11 @@ void http_server_destroy(struct http_server **server) {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (info != NULL) loop_unwatch(s->loop, info->epoll_fd);
     loop_unwatch(s->loop, s->watch_fd);
+    loop_unwatch(s->loop, s->listen_fd);
     MHD_run(s->daemon);
     MHD_stop_daemon(s->daemon);
     close(s->watch_fd);
+    close(s->listen_fd);
     free(s);
     *server = NULL;
 }

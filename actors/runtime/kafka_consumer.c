@@ -6,6 +6,7 @@
 #include "actors/runtime/clock.h"
 #include "actors/runtime/config.h"
 #include "actors/runtime/log.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/require.h"
 
 #include <poll.h>
@@ -90,7 +91,7 @@ struct kafka_consumer *kafka_consumer_new(const struct config *config, const cha
                                           const char *instance, kafka_assigned_fn *assigned,
                                           void *arg, char *error, size_t error_size) {
     struct kafka_consumer *consumer = calloc(1, sizeof *consumer);
-    require(consumer != NULL);
+    memory_needed(consumer, "a Kafka consumer");
     consumer->assigned = assigned;
     consumer->arg = arg;
     snprintf(consumer->topic, sizeof consumer->topic, "%s", config->kafka_topic);

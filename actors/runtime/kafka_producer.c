@@ -4,6 +4,7 @@
 
 #include "actors/runtime/clock.h"
 #include "actors/runtime/config.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/require.h"
 
 #include <poll.h>
@@ -47,7 +48,7 @@ struct kafka_producer *kafka_producer_new(const struct config *config,
                                           kafka_delivered_fn *delivered, void *arg, char *error,
                                           size_t error_size) {
     struct kafka_producer *producer = calloc(1, sizeof *producer);
-    require(producer != NULL);
+    memory_needed(producer, "a Kafka producer");
     producer->delivered = delivered;
     producer->arg = arg;
     char delivery[24], request[24];

@@ -243,7 +243,9 @@ static int add(struct links *links, enum link_kind kind, const char *endpoint, c
                  kind == LINK_BOUND ? "bound" : "connected to", strerror(errno));
         return -1;
     }
-    return loop_watch(links->loop, pipe_fd(link->pipe), EPOLLIN, on_ready, link);
+    if (loop_watch(links->loop, pipe_fd(link->pipe), EPOLLIN, on_ready, link) == 0) return 0;
+    snprintf(error, error_size, "%.120s: cannot be watched: %s", endpoint, strerror(errno));
+    return -1;
 }
 
 /* Each endpoint of a list separated by commas. */

@@ -7,6 +7,7 @@
 #include "actors/runtime/config.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/loop.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/require.h"
 
 #include <hiredis/async.h>
@@ -70,15 +71,16 @@ static void call_free(struct call *call) {
 static struct call *call_new(struct redis_client *client, unsigned argc, const char *const *argv,
                              const size_t *sizes, redis_done_fn *done, void *arg) {
     struct call *call = calloc(1, sizeof *call);
-    require(call != NULL);
+    memory_needed(call, "a call to Redis");
     *call = (struct call){.client = client, .done = done, .arg = arg, .script = -1, .argc = argc};
     call->argv = calloc(argc, sizeof *call->argv);
     call->sizes = calloc(argc, sizeof *call->sizes);
-    require(call->argv != NULL && call->sizes != NULL);
+    memory_needed(call->argv, "a call to Redis");
+    memory_needed(call->sizes, "a call to Redis");
     for (unsigned i = 0; i < argc; i++) {
         size_t size = sizes == NULL ? strlen(argv[i]) : sizes[i];
         call->argv[i] = malloc(size + 1);
-        require(call->argv[i] != NULL);
+        memory_needed(call->argv[i], "a call to Redis");
         memcpy(call->argv[i], argv[i], size);
         call->argv[i][size] = 0;
         call->sizes[i] = size;
@@ -89,7 +91,7 @@ static struct call *call_new(struct redis_client *client, unsigned argc, const c
 static void set_word(struct call *call, unsigned i, const char *word) {
     free(call->argv[i]);
     call->argv[i] = strdup(word);
-    require(call->argv[i] != NULL);
+    memory_needed(call->argv[i], "a call to Redis");
     call->sizes[i] = strlen(word);
 }
 
@@ -129,7 +131,7 @@ static void answer(struct call *call, const redisReply *from) {
     if (from != NULL && from->type == REDIS_REPLY_ARRAY) {
         size_t count = from->elements < ITEMS_MAX ? from->elements : ITEMS_MAX;
         items = calloc(count + 1, sizeof *items);
-        require(items != NULL);
+        memory_needed(items, "Redis' answer");
         for (size_t i = 0; i < count; i++) convert_one(from->element[i], &items[i]);
         reply = (struct redis_reply){.kind = REDIS_ARRAY, .items = items, .count = count};
     } else if (from != NULL) {
@@ -185,7 +187,8 @@ void redis_client_script(struct redis_client *client, const char *script, unsign
     snprintf(keys, sizeof keys, "%u", key_count);
     const char **words = calloc(argc + 3, sizeof *words);
     size_t *word_sizes = calloc(argc + 3, sizeof *word_sizes);
-    require(words != NULL && word_sizes != NULL);
+    memory_needed(words, "a call to Redis");
+    memory_needed(word_sizes, "a call to Redis");
     bool by_text = client->sha[index][0] == 0;
     words[0] = by_text ? "EVAL" : "EVALSHA";
     words[1] = by_text ? scripts[index].text : client->sha[index];

@@ -2,6 +2,7 @@
 
 #include "actors/runtime/config.h"
 #include "actors/runtime/log.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/redis_client.h"
 #include "actors/runtime/shell.h"
 
@@ -50,7 +51,7 @@ struct subject {
 
 static struct subject *subject_new(struct redis_port *port, uint32_t shard) {
     struct subject *subject = calloc(1, sizeof *subject);
-    require(subject != NULL);
+    memory_needed(subject, "a call to Redis");
     subject->port = port;
     subject->shard = shard;
     return subject;

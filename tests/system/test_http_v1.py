@@ -4,6 +4,7 @@ import asyncio
 import json
 import pathlib
 import resource
+import socket
 
 import pytest
 from conftest import pids, running_engine, ticketctl, wait_until
@@ -150,6 +151,18 @@ def test_somebody_is_paying(shop, user, seat):
     assert (first, second) == (SOLD, SOMEBODY_PAYS)
     assert shop.v1("GET", "queue/status", other).json["status"] == "READY"
     shop.v1("DELETE", "queue", other)
+
+
+def test_who_goes_away_gives_the_seat_back(shop, user, seat):
+    body = json.dumps({"userId": user, "seatId": seat}).encode()
+    with socket.create_connection(("127.0.0.1", shop.port)) as impatient:
+        impatient.sendall(b"POST /api/v1/reservations/reserve HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                          b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        wait_until(lambda: redis(shop.status, "GET", f"state:seat:{seat}") == "SELECTED", every_s=0.01, what="the hold")
+    wait_until(lambda: redis(shop.status, "EXISTS", f"state:seat:{seat}") == "0", timeout_s=5, what="the seat")
+    assert shop.v1("GET", "queue/status", user).json["status"] == "WAITING"  # a payment that failed
+    other = shop.v1_ready(next(users))
+    assert reserve(shop, other, seat) == SOLD
 
 
 def test_seats_that_are_not_there(shop):

@@ -3,8 +3,8 @@
 #include "actors/runtime/clock.h"
 #include "actors/runtime/config.h"
 #include "actors/runtime/http_server.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/metrics.h"
-#include "actors/runtime/require.h"
 #include "tools/psp-sim/callbacks.h"
 #include "tools/psp-sim/payments.h"
 #include "tools/psp-sim/psp.h"
@@ -52,10 +52,10 @@ void psp_await_decision(struct psp *psp, struct payment *payment) {
 /* ---- answers -------------------------------------------------------------------------------- */
 
 static void reply_json(struct http_request *request, unsigned status, json_t *object) {
-    require(object != NULL);
+    memory_needed(object, "an answer");
     char *text = json_dumps(object, JSON_COMPACT);
     json_decref(object);
-    require(text != NULL);
+    memory_needed(text, "an answer");
     http_reply(request, status, "application/json", text, strlen(text));
     free(text);
 }

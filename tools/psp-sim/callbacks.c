@@ -4,8 +4,8 @@
 #include "actors/runtime/config.h"
 #include "actors/runtime/http_client.h"
 #include "actors/runtime/log.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/metrics.h"
-#include "actors/runtime/require.h"
 #include "tools/psp-sim/payments.h"
 #include "tools/psp-sim/psp.h"
 #include "tools/psp-sim/timers.h"
@@ -103,7 +103,7 @@ static void held_too_long(void *owner, void *item) {
 
 static struct callback *callback_new(struct callbacks *c, const struct payment *payment) {
     struct callback *callback = calloc(1, sizeof *callback);
-    require(callback != NULL);
+    memory_needed(callback, "a callback");
     uint8_t state = payment->state;
     if (psp_draws(c->psp, payment->id, CHANCE_LIE, c->psp->config->psp_lie_percent)) {
         state = state == PAYMENT_AUTHORISED ? PAYMENT_DECLINED : PAYMENT_AUTHORISED;

@@ -1,5 +1,6 @@
 #include "tools/psp-sim/payments.h"
 
+#include "actors/runtime/memory.h"
 #include "actors/runtime/require.h"
 
 #include <errno.h>
@@ -61,20 +62,21 @@ static void grow(struct payments *p) {
     p->items = realloc(p->items, p->capacity * sizeof(struct payment *));
     free(p->slot);
     p->slot = calloc(p->slots, sizeof(struct payment *));
-    require(p->items != NULL && p->slot != NULL);
+    memory_needed(p->items, "the payments");
+    memory_needed(p->slot, "the payments");
     for (size_t i = 0; i < p->count; i++) *slot_of(p, p->items[i]->id) = p->items[i];
 }
 
 static char *copy(const char *text) {
     char *copied = strdup(text == NULL ? "" : text);
-    require(copied != NULL);
+    memory_needed(copied, "a payment");
     return copied;
 }
 
 static struct payment *insert(struct payments *p, const struct payment *wanted) {
     if (p->count == p->capacity) grow(p);
     struct payment *payment = malloc(sizeof *payment);
-    require(payment != NULL);
+    memory_needed(payment, "a payment");
     *payment = *wanted;
     payment->reference = copy(wanted->reference);
     payment->callback_url = copy(wanted->callback_url);
@@ -121,7 +123,7 @@ struct payment *payments_add(struct payments *p, const struct payment *wanted) {
             "amount", (json_int_t)wanted->amount, "decideAtMs", (json_int_t)wanted->decide_at_ms,
             "reference", wanted->reference == NULL ? "" : wanted->reference, "callbackUrl",
             wanted->callback_url == NULL ? "" : wanted->callback_url);
-        require(object != NULL);
+        memory_needed(object, "a line of the ledger");
         if (append(p, object) != 0) return NULL;
     }
     return insert(p, wanted);
@@ -133,7 +135,7 @@ int payments_move(struct payments *p, struct payment *payment, uint8_t state) {
         char id[24];
         id_text(payment->id, id);
         json_t *object = json_pack("{s:s, s:s}", "id", id, "state", payment_state_name(state));
-        require(object != NULL);
+        memory_needed(object, "a line of the ledger");
         if (append(p, object) != 0) return -1;
     }
     change(payment, state);
@@ -193,6 +195,10 @@ static int load(struct payments *p, const char *path, char *error, size_t error_
     for (;;) {
         ssize_t size = getline(&line, &capacity, file);
         number++;
+        if (size <= 0 && !feof(file)) { /* what cannot be read is not cut off */
+            snprintf(error, error_size, "psp.ledger: %s cannot be read", path);
+            break;
+        }
         if (size <= 0 || line[size - 1] != '\n') {
             result = ftruncate(p->fd, good_end);
             if (result != 0) snprintf(error, error_size, "psp.ledger: %s cannot be cut", path);
@@ -212,7 +218,7 @@ static int load(struct payments *p, const char *path, char *error, size_t error_
 
 struct payments *payments_new(const char *path, char *error, size_t error_size) {
     struct payments *p = calloc(1, sizeof *p);
-    require(p != NULL);
+    memory_needed(p, "the payments");
     p->fd = -1;
     grow(p);
     if (path[0] == 0) return p;

@@ -2,7 +2,7 @@
 
 #include "actors/runtime/clock.h"
 #include "actors/runtime/loop.h"
-#include "actors/runtime/require.h"
+#include "actors/runtime/memory.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ void timers_add(struct timers *t, uint64_t delay_ms, timer_fn *run, void *item) 
     if (t->count == t->capacity) {
         t->capacity = t->capacity == 0 ? 64 : t->capacity * 2;
         t->heap = realloc(t->heap, t->capacity * sizeof *t->heap);
-        require(t->heap != NULL);
+        memory_needed(t->heap, "a timer");
     }
     size_t at = t->count++;
     t->heap[at] = (struct timer){clock_now_ms() + delay_ms, t->added++, run, item};
