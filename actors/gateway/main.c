@@ -7,9 +7,11 @@
 #include "actors/runtime/failpoint.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/loop.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/shell.h"
 #include "schemas/error.h"
 
+#include <jansson.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -91,6 +93,7 @@ static void make(struct gateway *g, const struct config *config) {
 int main(int argc, char **argv) {
     static struct config config;
     static struct gateway gateway;
+    json_set_alloc_funcs(memory_for_json, free);
     shell_configure(argc, argv, "gateway", "serves HTTP to browsers and scripts", &config);
     struct shell_options options = {.name = "gateway",
                                     .role = ROLE_GATEWAY,

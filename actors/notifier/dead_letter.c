@@ -4,7 +4,7 @@
 #include "actors/runtime/config.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/loop.h"
-#include "actors/runtime/require.h"
+#include "actors/runtime/memory.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -73,7 +73,7 @@ static void look(void *arg) {
 
 struct dead_letters *dead_letters_new(struct loop *loop, const struct config *config) {
     struct dead_letters *letters = calloc(1, sizeof *letters);
-    require(letters != NULL);
+    memory_needed(letters, "dead letters");
     letters->loop = loop;
     letters->config = config;
     loop_deadline(loop, look_at_ms, look, letters);

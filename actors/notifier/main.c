@@ -2,8 +2,11 @@
  * else. */
 #include "actors/notifier/desk.h"
 #include "actors/runtime/clock.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/shell.h"
 
+#include <jansson.h>
+#include <stdlib.h>
 #include <stdio.h>
 
 enum { LOOK_MS = 100 };
@@ -32,6 +35,7 @@ static void look(void *arg) {
 int main(int argc, char **argv) {
     static struct config config;
     static struct notifier notifier;
+    json_set_alloc_funcs(memory_for_json, free);
     shell_configure(argc, argv, "notifier", "Mail, SMS and statistics of what happened.", &config);
     struct shell_options options = {.name = "notifier", .role = ROLE_NOTIFIER};
     notifier.shell = shell_new(&options, &config);

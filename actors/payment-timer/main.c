@@ -3,10 +3,15 @@
 #include "actors/payment-timer/payment_timer.h"
 #include "actors/payment-timer/psp_port.h"
 #include "actors/runtime/log.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/shell.h"
+
+#include <jansson.h>
+#include <stdlib.h>
 
 int main(int argc, char **argv) {
     static struct config config;
+    json_set_alloc_funcs(memory_for_json, free);
     shell_configure(argc, argv, "payment-timer", "Drives payments at the payment gateway.",
                     &config);
     struct shell_options options = {.name = "payment-timer",

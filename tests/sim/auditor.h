@@ -39,7 +39,7 @@ struct told_place {
     uint64_t told_us;
     const struct node *node; /* who told it, */
     uint32_t life;           /* and in which of its lives */
-    bool over;               /* admitted, or told to be absent */
+    bool over;               /* admitted, or told to be active or absent */
     bool moved;              /* the line may have been lost since */
 };
 

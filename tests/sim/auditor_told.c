@@ -155,7 +155,7 @@ static void leave_line(struct world *w, uint64_t user_id, uint64_t performance_i
 static void note_place(struct world *w, const struct node *node, const struct message *m) {
     struct auditor *a = w->auditor;
     check_i6_place(w, node, m);
-    if (m->place.state == PLACE_ABSENT) leave_line(w, m->place.user_id, m->key);
+    if (m->place.state != PLACE_WAITING) leave_line(w, m->place.user_id, m->key);
     if (m->place.state != PLACE_WAITING) return;
     for (uint32_t i = a->place_count; i > 0; i--) {
         const struct told_place *p = &a->places[i - 1];

@@ -8,70 +8,6 @@
 
 static void next(struct world *w, struct user *user);
 
-/* ---- wishes --------------------------------------------------------------------------------- */
-
-struct wish *wish_of(struct world *w, const struct request_id *id) {
-    uint32_t number;
-    memcpy(&number, id->bytes, sizeof number);
-    if (id->bytes[15] != 1 || number == 0 || number > w->crowd->wish_count) return NULL;
-    return &w->crowd->wishes[number - 1];
-}
-
-static void set_id(struct request_id *id, uint32_t wish) {
-    uint32_t number = wish + 1;
-    memset(id, 0, sizeof *id);
-    memcpy(id->bytes, &number, sizeof number);
-    id->bytes[15] = 1;
-}
-
-static uint8_t *encoded(struct world *w, const struct message *message, uint16_t *ret_size) {
-    uint8_t data[MESSAGE_SIZE_MAX];
-    size_t size = message_encode(message, data, sizeof data);
-    require(size > 0);
-    uint8_t *kept = world_alloc(w, size);
-    memcpy(kept, data, size);
-    *ret_size = (uint16_t)size;
-    return kept;
-}
-
-uint32_t wish_new(struct world *w, uint32_t user, struct message *message) {
-    struct crowd *crowd = w->crowd;
-    crowd->wishes = world_grow(w, crowd->wishes, crowd->wish_count, &crowd->wish_capacity,
-                               sizeof *crowd->wishes);
-    uint32_t number = crowd->wish_count++;
-    struct wish *wish = &crowd->wishes[number];
-    set_id(&message->request_id, number);
-    *wish = (struct wish){.user = user, .type = message->type, .invoked_us = w->now_us};
-    wish->data = encoded(w, message, &wish->size);
-    wish->calm = w->plan.calm || (w->healing && w->now_us - w->healed_us > 5000000);
-    auditor_invoked(w, wish);
-    TRACE_MESSAGE(w, crowd->node, "wishes", message);
-    return number;
-}
-
-static uint32_t client_of(const struct wish *wish) {
-    return wish->user * 2;
-}
-
-static void send_bytes(struct world *w, uint32_t user, uint32_t client, const uint8_t *data,
-                       size_t size) {
-    enum pipe pipe = user < USERS_MAX ? PIPE_CLIENTS : PIPE_ACTORS;
-    net_send(w, w->crowd->node->index, node_some_broker(w), pipe, client, data, size);
-}
-
-void wish_send(struct world *w, uint32_t number) {
-    struct wish *wish = &w->crowd->wishes[number];
-    wish->attempts += 1;
-    if (wish->type == MESSAGE_LEAVE) w->crowd->users[wish->user].left_us = w->now_us;
-    send_bytes(w, wish->user, client_of(wish), wish->data, wish->size);
-}
-
-void wish_send_twin(struct world *w, uint32_t number) {
-    struct wish *wish = &w->crowd->wishes[number];
-    if (wish->twin == NULL) return;
-    send_bytes(w, wish->user, client_of(wish) + 1, wish->twin, wish->twin_size);
-}
-
 /* ---- a user's time -------------------------------------------------------------------------- */
 
 enum alarm { ALARM_NEXT, ALARM_ANSWER };
@@ -205,7 +141,7 @@ static void hold_with(struct world *w, struct user *user, struct message *m, uin
         if (twin.hold.seats_count > 0 && m->hold.seats[0] <= w->plan.seats && !same &&
             store_seat_of(w, user->performance_id, twin.hold.seats[0])->shard ==
                 store_seat_of(w, user->performance_id, m->hold.seats[0])->shard) {
-            wish->twin = encoded(w, &twin, &wish->twin_size);
+            wish_set_twin(w, wish, &twin);
         }
     }
     if (chance_hit(&w->chance, 300)) wish_send_twin(w, user->wish);

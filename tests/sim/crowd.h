@@ -102,6 +102,9 @@ uint32_t wish_new(struct world *w, uint32_t user, struct message *message);
 void wish_send(struct world *w, uint32_t wish);
 void wish_send_twin(struct world *w, uint32_t wish);
 
+/* Other content under the wish's request id, to be sent from the user's second socket. */
+void wish_set_twin(struct world *w, struct wish *wish, const struct message *message);
+
 /* ---- operator.c ----------------------------------------------------------------------------- */
 
 void operator_start(struct world *w);

@@ -1,6 +1,8 @@
 /* A seed's run: make the world, let things go wrong, heal it, sell the rest, judge. */
+#include "actors/admission/admission.h"
+#include "actors/payment-timer/payment_timer.h"
+#include "actors/seat-arbiter/seat_arbiter.h"
 #include "tests/sim/auditor.h"
-#include "tests/sim/cores.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/persister.h"
 #include "tests/sim/redis.h"
@@ -36,7 +38,7 @@ void require_failed(const char *fact, const char *file, int line) {
 
 static void make_some(struct world *w, uint32_t count, uint8_t role, const char *name,
                       const struct actor *actor) {
-    for (uint32_t i = 0; i < count && actor != NULL; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         char full[NAME_SIZE];
         snprintf(full, sizeof full, "%s-%u", name, i + 1);
         struct node *node = node_new(w, role, full, actor);
@@ -57,9 +59,9 @@ static void make_world(struct world *w) {
     for (uint32_t i = 0; i < w->plan.brokers; i++)
         broker_make(w, node_new(w, ROLE_BROKER, i == 0 ? "broker-1" : "broker-2", NULL));
     persister_make(w, node_new(w, ROLE_PERSISTER, "persister", NULL));
-    make_some(w, w->plan.admissions, ROLE_ADMISSION, "admission", CORE_ADMISSION);
-    make_some(w, w->plan.arbiters, ROLE_SEAT_ARBITER, "arbiter", CORE_ARBITER);
-    make_some(w, w->plan.timers, ROLE_PAYMENT_TIMER, "timer", CORE_TIMER);
+    make_some(w, w->plan.admissions, ROLE_ADMISSION, "admission", &admission_actor);
+    make_some(w, w->plan.arbiters, ROLE_SEAT_ARBITER, "arbiter", &seat_arbiter_actor);
+    make_some(w, w->plan.timers, ROLE_PAYMENT_TIMER, "timer", &payment_timer_actor);
     bridge_make(w, node_new(w, ROLE_KAFKA_BRIDGE, "bridge", NULL));
     crowd_make(w, node_new(w, ROLE_ANY, "crowd", NULL));
     for (uint32_t i = 0; i < w->node_count; i++) node_start(w, &w->nodes[i]);

@@ -29,10 +29,10 @@ def shop():
 
 @pytest.fixture(scope="module")
 def strict():
-    """Two are active at most, a hold lasts 1.5 s, a payment takes 1.5 s and is declined; there is no v1."""
+    """Two are active at most, a hold lasts 1.5 s, a payment takes 2.5 s and is declined; there is no v1."""
     settings = {**QUICK, "arbiter.hold_ttl_ms": 1500, "gateway.request_timeout_ms": 1000, "gateway.v1": "false",
                 "gateway.body_max": 512}
-    with running_engine(seats=32, rate=1000, max_active=2, payment_ms=1500, payment_success=0, set=settings) as status:
+    with running_engine(seats=32, rate=1000, max_active=2, payment_ms=2500, payment_success=0, set=settings) as status:
         yield Client(status)
         ticketctl("verify", "--dir", status["dir"])
 

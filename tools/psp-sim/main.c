@@ -16,12 +16,14 @@
 #include "actors/runtime/config.h"
 #include "actors/runtime/http_server.h"
 #include "actors/runtime/log.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/shell.h"
 #include "tools/psp-sim/callbacks.h"
 #include "tools/psp-sim/payments.h"
 #include "tools/psp-sim/psp.h"
 #include "tools/psp-sim/timers.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -40,6 +42,7 @@ _Noreturn static void fail(const char *sentence) {
 int main(int argc, char **argv) {
     static struct config config;
     char error[512];
+    json_set_alloc_funcs(memory_for_json, free);
     shell_configure(argc, argv, "psp-sim", "the payment gateway simulator", &config);
     struct shell_options options = {.name = "psp-sim", .role = ROLE_PSP};
     struct shell *shell = shell_new(&options, &config);
