@@ -21,7 +21,7 @@ VERSION := $(shell cat VERSION)
 BUILD := build$(if $(FAILPOINTS),/failpoints)
 OBJ := $(BUILD)/$(MODE)
 
-MSGPACK := $(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack)
+MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PACKAGES := libczmq libzmq hiredis rdkafka mysqlclient $(MSGPACK) libmicrohttpd jansson libsodium libxxhash libcurl
 PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES))
 PKG_LIBS = $(shell pkg-config --libs $(PACKAGES))

@@ -79,11 +79,15 @@ void owner_drop(struct admission *self, uint64_t wait_ms, struct effects *effect
 /* ---- claiming ------------------------------------------------------------------------------- */
 
 /* How long a claim waits for its first row: briefly at first, since a persister that is only just
- * starting hears nothing; then longer each time, since one that is busy hears everything. */
+ * starting hears nothing; then longer each time, since one that is busy hears everything. But a
+ * claim that was heard twice skips an epoch, and a line is kept only if none was: who has one has
+ * patience. */
 static uint64_t patience_ms(struct admission *self) {
     uint64_t wait_ms = 2 * self->claim_wait_ms, first_ms = self->config->cluster_heartbeat_ms / 16;
     if (wait_ms < first_ms + 1) wait_ms = first_ms + 1;
-    if (wait_ms > self->config->cluster_silence_ms) wait_ms = self->config->cluster_silence_ms;
+    if (self->epoch != 0 || wait_ms > self->config->cluster_silence_ms) {
+        wait_ms = self->config->cluster_silence_ms;
+    }
     self->claim_wait_ms = wait_ms;
     return wait_ms;
 }
