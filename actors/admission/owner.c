@@ -249,6 +249,7 @@ void owner_restored(struct admission *self, const struct event *event, struct ef
     self->restore_heard_ms = self->now_ms;
     self->restore_at_ms = self->now_ms + self->config->cluster_silence_ms;
     if (user_id > INT64_MAX || table_get(&room->places, user_id) != TABLE_NONE) return;
+    if (number <= room->served) return; /* a Redis that went back shows who was served since */
     if (!line_restore(&room->line, number, user_id)) return;
     table_put(&room->places, user_id, line_slot(&room->line, number));
 }
