@@ -127,7 +127,7 @@ static void load_grant(struct admission *self, const struct message_grant_row *r
         if (ended_left(&self->ended, self->wall_ms) == 0) return;
         (void)ended_add(&self->ended,
                         &(struct ended_pass){row->user_id, row->grant, row->expires_at_ms,
-                                             row->performance_id});
+                                             row->performance_id, row->number});
         return;
     }
     uint32_t index = GRANT_NONE;
@@ -186,6 +186,15 @@ static void settle_grant(struct admission *self, uint32_t index) {
     table_put(&room->places, grant->user_id, PLACE_IS_GRANT | index);
 }
 
+/* The ticket of a grant that ended is spent: a Redis that went back may show it in the line. */
+static void settle_ended(struct admission *self, const struct ended_pass *pass) {
+    struct room *room = room_find(self, pass->performance_id);
+    if (room == NULL || pass->ticket == 0) return;
+    uint64_t user_id = line_user(&room->line, pass->ticket);
+    if (user_id != 0) table_remove(&room->places, user_id);
+    line_spend(&room->line, pass->ticket);
+}
+
 static void finish_load(struct admission *self, bool sole_successor) {
     for (uint32_t i = 0; i < self->room_count; i++) {
         struct room *room = &self->rooms[i];
@@ -198,6 +207,9 @@ static void finish_load(struct admission *self, bool sole_successor) {
         table_clear(&room->places);
         room->served = room->serving;
         room->kept = false;
+    }
+    for (uint64_t n = self->ended.first; n <= self->ended.last; n++) {
+        settle_ended(self, ended_at(&self->ended, n));
     }
     for (uint32_t i = 0; i < self->grants.used; i++) settle_grant(self, i);
     if (self->active > self->active_peak) self->active_peak = self->active;
@@ -249,7 +261,6 @@ void owner_restored(struct admission *self, const struct event *event, struct ef
     self->restore_heard_ms = self->now_ms;
     self->restore_at_ms = self->now_ms + self->config->cluster_silence_ms;
     if (user_id > INT64_MAX || table_get(&room->places, user_id) != TABLE_NONE) return;
-    if (number <= room->served) return; /* a Redis that went back shows who was served since */
     if (!line_restore(&room->line, number, user_id)) return;
     table_put(&room->places, user_id, line_slot(&room->line, number));
 }

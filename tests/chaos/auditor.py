@@ -295,9 +295,10 @@ class Auditor(Told):
     # ---- the waiting room: I6, I7
 
     def check_grants(self):
-        active, given, earlier_high, high, epoch, top, last = {}, set(), 0, 0, None, 0, 0
         self.granted = collections.defaultdict(list)  # user -> [from, until, ended]
-        by_grant = {}
+        by_grant, by_number, active = {}, {}, {}
+        earlier_high = high = top = last = 0
+        epoch = None
         for row in self.evidence.grants:
             if row["seq"] != last + 1:
                 self.finding("I5", f"grant_log goes from {last} to {row['seq']}")
@@ -311,18 +312,23 @@ class Auditor(Told):
                 if row["grant_id"] in by_grant:
                     by_grant[row["grant_id"]][2] = row["at_ms"]
             else:
-                again = row["number"] in given
-                if row["number"] < top and not again and row["number"] > earlier_high:
-                    self.finding("I6", f"grant_log row {row['seq']}: ticket {row['number']} is admitted behind {top}")
-                given.add(row["number"])
+                self.check_turn(row, by_number.get(row["number"]), top, earlier_high)
                 top = max(top, row["number"])
                 active = {grant: until for grant, until in active.items() if until > row["at_ms"]}
                 active[row["grant_id"]] = row["expires_at_ms"]
                 if len(active) > self.evidence.limits["active_max"]:
                     self.finding("I7", f"grant_log row {row['seq']}: {len(active)} users are active")
-                by_grant[row["grant_id"]] = [row["at_ms"], row["expires_at_ms"], None]
+                by_grant[row["grant_id"]] = by_number[row["number"]] = [row["at_ms"], row["expires_at_ms"], None]
                 self.granted[row["user_id"]].append(by_grant[row["grant_id"]])
             self.figures["active at most"] = max(self.figures["active at most"], len(active))
+
+    def check_turn(self, row, before, top, earlier_high):
+        """A ticket is served once, in its turn. Served again is one whose grant was over before it was committed;
+        served late is one that came back after a restart."""
+        if before is not None and (before[2] is not None or before[1] > row["at_ms"]):
+            self.finding("I6", f"grant_log row {row['seq']}: ticket {row['number']} is admitted a second time")
+        elif before is None and earlier_high < row["number"] < top:
+            self.finding("I6", f"grant_log row {row['seq']}: ticket {row['number']} is admitted behind {top}")
 
     # ---- ownership: I11, I21
 

@@ -103,6 +103,11 @@ def pushed_in(e):
     e.grants[1]["number"], e.grants[2]["number"] = e.grants[2]["number"], e.grants[1]["number"]
 
 
+def served_twice(e):
+    first = e.grants[0]
+    e.grants.append(dict(first, seq=len(e.grants) + 1, grant_id=77, at_ms=first["at_ms"] + 100))
+
+
 def too_many_active(e):
     e.limits["active_max"] = 4
 
@@ -260,6 +265,7 @@ DOCTORED = [
     ("I5", event_of_nothing),
     ("I5", events_out_of_order),
     ("I6", pushed_in),
+    ("I6", served_twice),
     ("I7", too_many_active),
     ("I8", two_answers),
     ("I8", two_effects),

@@ -288,6 +288,9 @@ static inline void redis_project(struct world *w, const struct effect *effect) {
         w->waiting[user] = effect->project.state ? effect->project.number : 0;
     } else if (effect->project.what == PROJECT_ACTIVE) {
         w->active[user] = effect->project.state != 0;
+        /* What operators see beside a user is when it ends (found by chaos: the grant's number). */
+        assert_true(!w->active[user] || effect->project.ttl_ms == 1 ||
+                    effect->project.number == w->wall_ms + effect->project.ttl_ms);
     }
 }
 
