@@ -11,6 +11,7 @@ struct ended_pass {
     uint64_t grant;
     uint64_t expires_at_ms;
     uint32_t performance_id;
+    uint64_t ticket; /* of one that was loaded: the number that it was given for; else 0 */
 };
 
 struct ended {

@@ -142,7 +142,7 @@ static void load_grant(struct admission *self, const struct message_grant_row *r
         if (ended_left(&self->ended, self->wall_ms) == 0) return;
         (void)ended_add(&self->ended,
                         &(struct ended_pass){row->user_id, row->grant, row->expires_at_ms,
-                                             row->performance_id});
+                                             row->performance_id, row->number});
         return;
     }
     if (row->expires_at_ms <= self->wall_ms) return; /* over by our clock, which is the judge */
@@ -202,6 +202,15 @@ static void settle_grant(struct admission *self, uint32_t index) {
     table_put(&room->places, grant->user_id, PLACE_IS_GRANT | index);
 }
 
+/* The ticket of a grant that ended is spent: a Redis that went back may show it in the line. */
+static void settle_ended(struct admission *self, const struct ended_pass *pass) {
+    struct room *room = room_find(self, pass->performance_id);
+    if (room == NULL || pass->ticket == 0) return;
+    uint64_t user_id = line_user(&room->line, pass->ticket);
+    if (user_id != 0) table_remove(&room->places, user_id);
+    line_spend(&room->line, pass->ticket);
+}
+
 static void finish_load(struct admission *self, bool sole_successor) {
     for (uint32_t i = 0; i < self->room_count; i++) {
         struct room *room = &self->rooms[i];
@@ -214,6 +223,9 @@ static void finish_load(struct admission *self, bool sole_successor) {
         table_clear(&room->places);
         room->served = room->serving;
         room->kept = false;
+    }
+    for (uint64_t n = self->ended.first; n <= self->ended.last; n++) {
+        settle_ended(self, ended_at(&self->ended, n));
     }
     for (uint32_t i = 0; i < self->grants.used; i++) settle_grant(self, i);
     if (self->active > self->active_peak) self->active_peak = self->active;

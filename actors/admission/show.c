@@ -38,7 +38,7 @@ void show_active(struct admission *self, const struct room *room, const struct g
     struct effect *effect = project(self, PROJECT_ACTIVE, effects);
     effect->project.performance_id = room->performance_id;
     effect->project.id = grant->user_id;
-    effect->project.number = grant->number;
+    effect->project.number = grant->expires_at_ms;
     effect->project.state = active;
     if (!active) return;
     /* One that is committed late may be over already; Redis refuses a time to live of 0. */

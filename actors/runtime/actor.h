@@ -108,7 +108,8 @@ enum projection {
     PROJECT_SEAT,  /* performance, id = seat, state, ttl_ms (0: none), version = things shown so far
                     */
     PROJECT_WAITING, /* performance, id = user, number; state 1 enters, 0 leaves */
-    PROJECT_ACTIVE,  /* performance, id = user, number = grant, ttl_ms; state 1 begins, 0 ends */
+    PROJECT_ACTIVE, /* performance, id = user, number = unix time of the expiry in ms, ttl_ms; state
+                       1 begins, 0 ends */
 };
 
 struct effect {

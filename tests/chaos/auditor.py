@@ -6,35 +6,65 @@ design, so that a wrong table in the engine is a finding and not agreed with.
 
 import collections
 
-import linearize
+from told import Told
 
 FREE, HELD, PAYING, CLOSING, CONFIRMED, BLOCKED = range(6)
 R_HELD, R_PAYING, R_CLOSING, R_CONFIRMED, R_FAILED, R_EXPIRED, R_CANCELLED, R_REFUNDED = range(1, 9)
-HOLD, PAY, CANCEL, EXPIRE, CONFIRM, FAIL, CLOSE, CLOSE_CONFIRM, CLOSE_EXPIRE, REFUND, BLOCK, UNBLOCK, CAPTURED, MONEY_BACK = range(1, 15)
+(
+    HOLD,
+    PAY,
+    CANCEL,
+    EXPIRE,
+    CONFIRM,
+    FAIL,
+    CLOSE,
+    CLOSE_CONFIRM,
+    CLOSE_EXPIRE,
+    REFUND,
+    BLOCK,
+    UNBLOCK,
+    CAPTURED,
+    MONEY_BACK,
+) = range(1, 15)
 
 # change -> seat before, seat after, reservation after
 MOVES = {
-    HOLD: (FREE, HELD, R_HELD), PAY: (HELD, PAYING, R_PAYING), CANCEL: (HELD, FREE, R_CANCELLED),
-    EXPIRE: (HELD, FREE, R_EXPIRED), CONFIRM: (PAYING, CONFIRMED, R_CONFIRMED), FAIL: (PAYING, FREE, R_FAILED),
-    CLOSE: (PAYING, CLOSING, R_CLOSING), CLOSE_CONFIRM: (CLOSING, CONFIRMED, R_CONFIRMED),
-    CLOSE_EXPIRE: (CLOSING, FREE, R_EXPIRED), REFUND: (CONFIRMED, FREE, R_REFUNDED),
-    BLOCK: (FREE, BLOCKED, 0), UNBLOCK: (BLOCKED, FREE, 0),
+    HOLD: (FREE, HELD, R_HELD),
+    PAY: (HELD, PAYING, R_PAYING),
+    CANCEL: (HELD, FREE, R_CANCELLED),
+    EXPIRE: (HELD, FREE, R_EXPIRED),
+    CONFIRM: (PAYING, CONFIRMED, R_CONFIRMED),
+    FAIL: (PAYING, FREE, R_FAILED),
+    CLOSE: (PAYING, CLOSING, R_CLOSING),
+    CLOSE_CONFIRM: (CLOSING, CONFIRMED, R_CONFIRMED),
+    CLOSE_EXPIRE: (CLOSING, FREE, R_EXPIRED),
+    REFUND: (CONFIRMED, FREE, R_REFUNDED),
+    BLOCK: (FREE, BLOCKED, 0),
+    UNBLOCK: (BLOCKED, FREE, 0),
 }
 EVENTS = {
-    HOLD: "SEAT_HELD", PAY: "PAYMENT_STARTED", CANCEL: "RESERVATION_CANCELLED", EXPIRE: "RESERVATION_FAILED",
-    CONFIRM: "RESERVATION_SUCCESS", FAIL: "RESERVATION_FAILED", CLOSE: "PAYMENT_CLOSING", CLOSE_CONFIRM: "RESERVATION_SUCCESS",
-    CLOSE_EXPIRE: "RESERVATION_FAILED", REFUND: "RESERVATION_CANCELLED", BLOCK: "SEAT_BLOCKED", UNBLOCK: "SEAT_UNBLOCKED",
-    CAPTURED: "PAYMENT_CAPTURED", MONEY_BACK: "PAYMENT_REFUNDED",
+    HOLD: "SEAT_HELD",
+    PAY: "PAYMENT_STARTED",
+    CANCEL: "RESERVATION_CANCELLED",
+    EXPIRE: "RESERVATION_FAILED",
+    CONFIRM: "RESERVATION_SUCCESS",
+    FAIL: "RESERVATION_FAILED",
+    CLOSE: "PAYMENT_CLOSING",
+    CLOSE_CONFIRM: "RESERVATION_SUCCESS",
+    CLOSE_EXPIRE: "RESERVATION_FAILED",
+    REFUND: "RESERVATION_CANCELLED",
+    BLOCK: "SEAT_BLOCKED",
+    UNBLOCK: "SEAT_UNBLOCKED",
+    CAPTURED: "PAYMENT_CAPTURED",
+    MONEY_BACK: "PAYMENT_REFUNDED",
 }
 LIVE = {HELD, PAYING, CLOSING, CONFIRMED}
 GRANTED, ENDED, RESERVED = 1, 2, 3
 WAITING_ROOM = 65535
 NO_REQUEST = "00" * 16
-LATE_MS = 30000  # how long the end of a pass may go unheard while links are cut and processes stand still
-STALE_MS = 25000  # a refusal was true at most so long before or after
 
 
-class Auditor:
+class Auditor(Told):
     """findings: {invariant: [sentence]}"""
 
     def __init__(self, evidence):
@@ -65,6 +95,8 @@ class Auditor:
         self.check_refusals()
         self.check_hot_seats()
         self.check_answers()
+        if self.evidence.verify != 0:
+            self.finding("verify", f"ticketctl verify ended with {self.evidence.verify}")
         return self.findings
 
     # ---- the log: I1, I5, I10, I13, I15, I16
@@ -84,7 +116,11 @@ class Auditor:
                 self.by_request[(row["user_id"], row["request_id"])].append(row)
         for owner in self.evidence.tables["owners"]:
             if owner["shard"] != WAITING_ROOM and owner["applied_seq"] != last.get(owner["shard"], 0):
-                self.finding("I5", f"shard {owner['shard']}: applied_seq {owner['applied_seq']}, the log has {last.get(owner['shard'], 0)}")
+                self.finding(
+                    "I5",
+                    f"shard {owner['shard']}: applied_seq {owner['applied_seq']},"
+                    f" the log has {last.get(owner['shard'], 0)}",
+                )
 
     def where(self, row):
         return f"shard {row['shard']} row {row['seq']}, seat {row['seat_id']}"
@@ -112,9 +148,20 @@ class Auditor:
         if row["reservation_id"] == 0:
             return
         if row["change"] == HOLD:
-            entry = self.reservation.setdefault(row["reservation_id"], {
-                "user": row["user_id"], "seats": [], "states": {}, "amount": row["amount"], "at": row["at_ms"],
-                "end": None, "decisions": collections.Counter(), "payment": 0, "shard": row["shard"]})
+            entry = self.reservation.setdefault(
+                row["reservation_id"],
+                {
+                    "user": row["user_id"],
+                    "seats": [],
+                    "states": {},
+                    "amount": row["amount"],
+                    "at": row["at_ms"],
+                    "end": None,
+                    "decisions": collections.Counter(),
+                    "payment": 0,
+                    "shard": row["shard"],
+                },
+            )
             entry["seats"].append(row["seat_id"])
         entry = self.reservation.get(row["reservation_id"])
         if entry is None:
@@ -144,13 +191,20 @@ class Auditor:
         for row in self.evidence.tables["seats"]:
             state, version, reservation = self.seat.get((row["performance_id"], row["seat_id"]), (FREE, 0, 0))
             if (row["state"], row["version"], row["reservation_id"]) != (state, version, reservation):
-                self.finding("I10", f"seat {row['seat_id']} is {row['state']} version {row['version']}, its log ends {state} version {version}")
+                self.finding(
+                    "I10",
+                    f"seat {row['seat_id']} is {row['state']} version {row['version']},"
+                    f" its log ends {state} version {version}",
+                )
             live += row["state"] in LIVE
             blocked += row["state"] == BLOCKED
             free += row["state"] == FREE
         if live + blocked + free != len(self.evidence.tables["seats"]) or live != len(self.evidence.tables["claims"]):
-            self.finding("I15", f"{free} free + {live} live + {blocked} blocked, {len(self.evidence.tables['claims'])} claims, "
-                                f"of {len(self.evidence.tables['seats'])} seats")
+            self.finding(
+                "I15",
+                f"{free} free + {live} live + {blocked} blocked, {len(self.evidence.tables['claims'])} claims, "
+                f"of {len(self.evidence.tables['seats'])} seats",
+            )
         owners = collections.Counter((row["performance_id"], row["seat_id"]) for row in self.evidence.tables["claims"])
         for key, count in owners.items():
             if count > 1:
@@ -158,9 +212,15 @@ class Auditor:
         for row in self.evidence.tables["reservations"]:
             entry = self.reservation.get(row["reservation_id"])
             if entry is None or entry["state"] != row["state"] or entry["user"] != row["user_id"]:
-                self.finding("I10", f"reservation {row['reservation_id']} is {row['state']} of user {row['user_id']}, the log says otherwise")
+                self.finding(
+                    "I10",
+                    f"reservation {row['reservation_id']} is {row['state']} of user {row['user_id']},"
+                    " the log says otherwise",
+                )
         if len(self.evidence.tables["reservations"]) != len(self.reservation):
-            self.finding("I10", f"{len(self.evidence.tables['reservations'])} reservations, the log has {len(self.reservation)}")
+            self.finding(
+                "I10", f"{len(self.evidence.tables['reservations'])} reservations, the log has {len(self.reservation)}"
+            )
         for number, entry in self.reservation.items():
             for change in (CONFIRM, FAIL, CAPTURED, MONEY_BACK, CLOSE_CONFIRM, CLOSE_EXPIRE, PAY):
                 if entry["decisions"][change] > 1:
@@ -186,7 +246,10 @@ class Auditor:
             kept = payment is not None and payment["state"] == "CAPTURED"
             sold = entry["state"] == R_CONFIRMED
             if sold != kept:
-                self.finding("I4", f"reservation {number} is {'sold' if sold else 'over'}, its payment {payment and payment['state']}")
+                self.finding(
+                    "I4",
+                    f"reservation {number} is {'sold' if sold else 'over'}, its payment {payment and payment['state']}",
+                )
             if kept and payment["amount"] != price:
                 self.finding("I4", f"reservation {number}: {payment['amount']} was taken, its price is {price}")
             if payment is not None and payment["state"] in ("PENDING", "AUTHORISED"):
@@ -203,7 +266,13 @@ class Auditor:
             if row is None:
                 self.finding("I5", f"Kafka has an event of shard {where[0]} row {where[1]}, which is not there")
                 continue
-            expected = (row["seat_id"], row["version"] or None, EVENTS[row["change"]], row["reservation_id"] or None, row["user_id"] or None)
+            expected = (
+                row["seat_id"],
+                row["version"] or None,
+                EVENTS[row["change"]],
+                row["reservation_id"] or None,
+                row["user_id"] or None,
+            )
             told = (event["seatId"], event["seatVersion"], event["eventType"], event["reservationId"], event["userId"])
             if expected != told or key != str(row["seat_id"]):
                 self.finding("I5", f"event of shard {where[0]} row {where[1]} is {told}, the row {expected}")
@@ -217,15 +286,19 @@ class Auditor:
         if self.evidence.whole_topic:
             missing = [where for where in rows if where not in seen]
             if missing:
-                self.finding("I5", f"{len(missing)} rows are not in Kafka, the first of shard {missing[0][0]} row {missing[0][1]}")
+                self.finding(
+                    "I5",
+                    f"{len(missing)} rows are not in Kafka, the first of shard {missing[0][0]} row {missing[0][1]}",
+                )
         self.figures["events sent again"] = len(self.evidence.events) - len(seen)
 
     # ---- the waiting room: I6, I7
 
     def check_grants(self):
-        active, given, earlier_high, high, epoch, top, last = {}, set(), 0, 0, None, 0, 0
         self.granted = collections.defaultdict(list)  # user -> [from, until, ended]
-        by_grant = {}
+        by_grant, by_number, active = {}, {}, {}
+        earlier_high = high = top = last = 0
+        epoch = None
         for row in self.evidence.grants:
             if row["seq"] != last + 1:
                 self.finding("I5", f"grant_log goes from {last} to {row['seq']}")
@@ -239,18 +312,23 @@ class Auditor:
                 if row["grant_id"] in by_grant:
                     by_grant[row["grant_id"]][2] = row["at_ms"]
             else:
-                again = row["number"] in given
-                if row["number"] < top and not again and row["number"] > earlier_high:
-                    self.finding("I6", f"grant_log row {row['seq']}: ticket {row['number']} is admitted behind {top}")
-                given.add(row["number"])
+                self.check_turn(row, by_number.get(row["number"]), top, earlier_high)
                 top = max(top, row["number"])
                 active = {grant: until for grant, until in active.items() if until > row["at_ms"]}
                 active[row["grant_id"]] = row["expires_at_ms"]
                 if len(active) > self.evidence.limits["active_max"]:
                     self.finding("I7", f"grant_log row {row['seq']}: {len(active)} users are active")
-                by_grant[row["grant_id"]] = [row["at_ms"], row["expires_at_ms"], None]
+                by_grant[row["grant_id"]] = by_number[row["number"]] = [row["at_ms"], row["expires_at_ms"], None]
                 self.granted[row["user_id"]].append(by_grant[row["grant_id"]])
             self.figures["active at most"] = max(self.figures["active at most"], len(active))
+
+    def check_turn(self, row, before, top, earlier_high):
+        """A ticket is served once, in its turn. Served again is one whose grant was over before it was committed;
+        served late is one that came back after a restart."""
+        if before is not None and (before[2] is not None or before[1] > row["at_ms"]):
+            self.finding("I6", f"grant_log row {row['seq']}: ticket {row['number']} is admitted a second time")
+        elif before is None and earlier_high < row["number"] < top:
+            self.finding("I6", f"grant_log row {row['seq']}: ticket {row['number']} is admitted behind {top}")
 
     # ---- ownership: I11, I21
 
@@ -258,7 +336,9 @@ class Auditor:
         last = {}
         for row in self.evidence.log + [dict(row, shard=WAITING_ROOM) for row in self.evidence.grants]:
             if row["epoch"] < last.get(row["shard"], 0):
-                self.finding("I11", f"shard {row['shard']} row {row['seq']}: epoch {row['epoch']} behind {last[row['shard']]}")
+                self.finding(
+                    "I11", f"shard {row['shard']} row {row['seq']}: epoch {row['epoch']} behind {last[row['shard']]}"
+                )
             last[row["shard"]] = row["epoch"]
         owner = {}
         for shard, epoch, name in self.evidence.epochs:
@@ -267,63 +347,6 @@ class Auditor:
         self.figures["epochs"] = len(owner)
         if self.evidence.conflicts:
             self.finding("I21", f"the database refused {self.evidence.conflicts} batches by itself")
-
-    # ---- what clients were told: I2, I8, I19
-
-    def check_told(self):
-        """Every success that a client was told is in the log."""
-        for op in self.evidence.operations:
-            if op["outcome"] != "ok" or "reservation" not in op:
-                continue
-            entry = self.reservation.get(op["reservation"])
-            what = f"operation {op['n']} ({op['kind']} of user {op['user']})"
-            if entry is None:
-                self.finding("I2", f"{what} was told reservation {op['reservation']}, which is not in the log")
-                continue
-            if op["state"] not in entry["states"]:
-                self.finding("I2", f"{what} was told state {op['state']}, which reservation {op['reservation']} never had")
-            if entry["user"] != op["user"]:
-                self.finding("I19", f"{what} was told user {entry['user']}'s reservation")
-            if sorted(entry["seats"]) != sorted(op["told"]) or entry["amount"] != op["amount"]:
-                self.finding("I2", f"{what} was told seats {op['told']} for {op['amount']}, the log has {entry['seats']} for {entry['amount']}")
-
-    def check_idempotency(self):
-        by_key = collections.defaultdict(list)
-        for op in sorted(self.evidence.operations, key=lambda op: op["begin"]):
-            by_key[(op["user"], op["rid"])].append(op)
-        for key, ops in by_key.items():
-            told = {(op["reservation"], tuple(op["told"])) for op in ops if op["kind"] == "HOLD" and op["outcome"] == "ok"}
-            if len(told) > 1:
-                self.finding("I8", f"user {key[0]}: one request id, two answers: {sorted(told)}")
-            self.check_reuse(ops)
-            last = [op for op in ops if op["note"] != "reuse"][-1]
-            if last["kind"] in ("HOLD", "PAY", "CANCEL") and last["outcome"] == "fail" and key in self.by_request:
-                self.finding("I8", f"operation {last['n']} ({last['kind']} of user {key[0]}) was refused with {last['code']}, "
-                                   "and has an effect in the log")
-        for key, rows in self.by_request.items():
-            if len(rows) > 1:
-                self.finding("I8", f"user {key[0]}: one request id, effects in rows {[(row['shard'], row['seq']) for row in rows]}")
-
-    def check_reuse(self, ops):
-        """Other words under the same id are refused. An answer to an earlier copy of the first words looks the same to a
-        client: only where there was no such copy it is a finding."""
-        for number, op in enumerate(ops):
-            copies = sum(other["sends"] for other in ops[:number]) - number
-            if op["note"] == "reuse" and op["outcome"] == "ok" and copies == 0:
-                self.finding("I8", f"operation {op['n']}: other seats under the same request id were answered with success")
-
-    def check_rights(self):
-        for op in self.evidence.operations:
-            if op["note"] in ("stranger", "forged") and op["outcome"] == "ok":
-                self.finding("I19", f"operation {op['n']}: a {op['note']} {op['kind']} was carried out")
-        for row in self.evidence.log:
-            if row["change"] != HOLD or not row["leader"]:
-                continue
-            grants = self.granted.get(row["user_id"], [])
-            good = any(begin - 2000 <= row["at_ms"] <= until + 50 and (ended is None or row["at_ms"] <= ended + LATE_MS)
-                       for begin, until, ended in grants)
-            if not good:
-                self.finding("I19", f"{self.where(row)}: user {row['user_id']} holds without being admitted")
 
     # ---- Redis: I9
 
@@ -339,93 +362,41 @@ class Auditor:
         for key, (value, ttl) in self.evidence.redis.items():
             if key in expected and (ttl is None) != (value == "CONFIRMED"):
                 self.finding("I9", f"{key} = {value} has TTL {ttl}")
+        self.check_active()
 
-    # ---- v1: I2, I17
-
-    def check_v1(self):
-        sold = collections.defaultdict(list)
-        for number, entry in self.reservation.items():
-            if R_CONFIRMED in entry["states"]:
-                for seat in entry["seats"]:
-                    sold[(entry["user"], seat)].append(number)
-        for op in self.evidence.v1:
-            if op["kind"] != "reserve" or op["text"] is None:
-                continue
-            told_sold = '"message":"SUCCESS' in op["text"]
-            is_sold = bool(sold.get((op["user"], op["seat"])))
-            if told_sold and not is_sold:
-                self.finding("I2", f"v1 user {op['user']} was told SUCCESS for seat {op['seat']}, the log has no sale")
-            if "결제가 실패" in op["text"] and is_sold and not any(
-                    other["user"] == op["user"] and other["seat"] == op["seat"] and other is not op for other in self.evidence.v1
-                    if other["kind"] == "reserve"):
-                self.finding("I17", f"v1 user {op['user']} was told that the payment failed, seat {op['seat']} was sold to it")
-
-    # ---- order: I12
-
-    def effective(self):
-        """shard -> [(seq, first asked, first answered ok)] of requests that have an effect."""
-        times = {}
-        for op in self.evidence.operations:
-            if op["kind"] not in ("HOLD", "PAY", "CANCEL"):
-                continue
-            key = (op["user"], op["rid"])
-            begin, end = times.get(key, (op["begin"], None))
-            if op["outcome"] == "ok":
-                end = op["end"] if end is None else min(end, op["end"])
-            times[key] = (min(begin, op["begin"]), end)
-        rows = collections.defaultdict(list)
-        for key, found in self.by_request.items():
-            if key in times:
-                rows[found[0]["shard"]].append((found[0]["seq"], *times[key]))
-        return rows
-
-    def check_order(self):
-        """Linearizable by certificate: the log is an order, and no request stands in it before one that had been answered
-        before it was asked."""
-        for shard, rows in self.effective().items():
-            first_answer = None
-            for seq, begin, end in sorted(rows, reverse=True):
-                if first_answer is not None and first_answer[0] < begin:
-                    self.finding("I12", f"shard {shard}: row {seq} was asked for after row {first_answer[1]} had been answered")
-                if end is not None and (first_answer is None or end < first_answer[0]):
-                    first_answer = (end, seq)
-            self.figures["ordered requests"] += len(rows)
-
-    def check_refusals(self):
-        """Who was told that a seat is taken: it was, about then."""
-        offset = self.evidence.limits["wall_minus_monotonic_ms"]
-        taken = collections.defaultdict(list)
-        for entry in self.reservation.values():
-            for seat in entry["seats"]:
-                taken[seat].append((entry["at"], entry["end"] or float("inf")))
-        for op in self.evidence.operations:
-            if op["kind"] != "HOLD" or op["code"] not in (30, 31):
-                continue
-            begin, end = op["begin"] / 1e6 + offset - STALE_MS, op["end"] / 1e6 + offset + STALE_MS
-            if not any(start <= end and stop >= begin for seat in op["seats"] for start, stop in taken[seat]):
-                self.finding("I12", f"operation {op['n']}: seats {op['seats']} were refused as taken, and none was")
-            self.figures["refusals"] += 1
-
-    def check_hot_seats(self):
-        """The same by search, from what clients saw alone: the log is not looked at."""
-        for seat, verdict, size in linearize.hottest(self.evidence.operations, self.evidence.v1, 12):
-            if verdict is False:
-                self.finding("I12", f"seat {seat}: no order of its {size} operations explains what clients saw")
-            if verdict is None:
-                self.figures["searches given up"] += 1
-            self.figures["operations searched"] += size
-
-    # ---- I17
-
-    def check_answers(self):
-        for op in self.evidence.operations:
-            if op["outcome"] not in ("ok", "fail", "unknown"):
-                self.finding("I17", f"operation {op['n']} has no outcome")
-        if self.evidence.limits["unanswered"]:
-            self.finding("I17", f"{self.evidence.limits['unanswered']} requests were never answered, though all is healed")
-        if self.evidence.verify != 0:
-            self.finding("verify", f"ticketctl verify ended with {self.evidence.verify}")
+    def check_active(self):
+        """ticket:active is who is active by the log, but for those whose time ended while we looked."""
+        now = self.evidence.limits["read_at_ms"]
+        expected = {
+            user: until
+            for user, grants in self.granted.items()
+            for _, until, ended in grants
+            if ended is None and until > now + 2000
+        }
+        shown = {user: until for user, until in self.evidence.active.items() if until > now + 2000}
+        for user in sorted(set(expected) | set(shown)):
+            if (user in expected) != (user in shown):
+                self.finding("I9", f"user {user} is active by {'MySQL' if user in expected else 'Redis'} alone")
 
 
-INVARIANTS = ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I13", "I15", "I16", "I17", "I19", "I21",
-              "verify"]
+INVARIANTS = [
+    "I1",
+    "I2",
+    "I3",
+    "I4",
+    "I5",
+    "I6",
+    "I7",
+    "I8",
+    "I9",
+    "I10",
+    "I11",
+    "I12",
+    "I13",
+    "I15",
+    "I16",
+    "I17",
+    "I19",
+    "I21",
+    "verify",
+]

@@ -22,22 +22,52 @@ AGAIN_S = 1.0  # a request that was not answered is said again
 class Operation:
     """One request of one user; `answer` is what the last reply said."""
 
-    __slots__ = ("number", "user", "kind", "key", "fields", "rid", "note", "begin", "end", "outcome", "code", "answer", "data",
-                 "until", "owner", "sends", "token")
+    __slots__ = (
+        "number",
+        "user",
+        "kind",
+        "key",
+        "fields",
+        "rid",
+        "note",
+        "begin",
+        "end",
+        "outcome",
+        "code",
+        "answer",
+        "data",
+        "until",
+        "owner",
+        "sends",
+        "token",
+    )
 
     def row(self):
         answer = self.answer or {}
         row = {
-            "n": self.number, "user": self.user, "kind": self.kind, "rid": self.rid.hex(), "note": self.note,
-            "begin": self.begin, "end": self.end, "outcome": self.outcome, "code": self.code, "sends": self.sends,
+            "n": self.number,
+            "user": self.user,
+            "kind": self.kind,
+            "rid": self.rid.hex(),
+            "note": self.note,
+            "begin": self.begin,
+            "end": self.end,
+            "outcome": self.outcome,
+            "code": self.code,
+            "sends": self.sends,
         }
         if self.kind == "HOLD":
             row["seats"] = self.fields[1]
         if self.kind in ("PAY", "CANCEL", "RESERVATION_GET"):
             row["of"] = self.key
         if "reservation_id" in answer:
-            row.update(reservation=answer["reservation_id"], state=answer["state"], told=answer["seats"],
-                       amount=answer["amount"], told_user=answer["user_id"])
+            row.update(
+                reservation=answer["reservation_id"],
+                state=answer["state"],
+                told=answer["seats"],
+                amount=answer["amount"],
+                told_user=answer["user_id"],
+            )
         if "number" in answer:
             row.update(number=answer["number"], place=answer["state"], grant=answer["grant"])
         return row
@@ -249,8 +279,14 @@ class Crowd:
             yield dict(user=user, kind=wire.HOLD, key=hold.key, fields=hold.fields, rid=hold.rid, note="repeat")
         if chance() < 0.05:  # other words under the same id
             other = [seat for seat in self.neighbours(hold.fields[1][0]) if seat not in hold.fields[1]][:1]
-            yield dict(user=user, kind=wire.HOLD, key=wire.PERFORMANCE << 32 | other[0],
-                       fields=[user, other, hold.fields[2]], rid=hold.rid, note="reuse")
+            yield dict(
+                user=user,
+                kind=wire.HOLD,
+                key=wire.PERFORMANCE << 32 | other[0],
+                fields=[user, other, hold.fields[2]],
+                rid=hold.rid,
+                note="reuse",
+            )
         if len(self.strangers) < 50:
             self.strangers.append(reservation)
         yield self.random.uniform(0, 0.6)
@@ -260,9 +296,13 @@ class Crowd:
         if draw < 0.25:
             yield from self.cancel(user, reservation)
             return
-        op = yield dict(user=user, kind=wire.PAY, key=reservation, fields=[user, 1], patience=self.random.uniform(6, 20))
+        op = yield dict(
+            user=user, kind=wire.PAY, key=reservation, fields=[user, 1], patience=self.random.uniform(6, 20)
+        )
         if op.outcome == "unknown":
-            op = yield dict(user=user, kind=wire.PAY, key=reservation, fields=[user, 1], rid=op.rid, note="retry", patience=20)
+            op = yield dict(
+                user=user, kind=wire.PAY, key=reservation, fields=[user, 1], rid=op.rid, note="retry", patience=20
+            )
         if op.outcome == "ok" and op.answer["state"] == wire.CONFIRMED:
             yield self.random.uniform(0.1, 3)
             if chance() < 0.3:
@@ -292,8 +332,13 @@ class Crowd:
                 yield dict(user=user, kind=kind, key=reservation, fields=fields, note="stranger")
             seat = self.random.randint(1, self.plan["seats"])
             forged = self.random.choice([b"", bytes(64), self.random.randbytes(64)])
-            yield dict(user=user, kind=wire.HOLD, key=wire.PERFORMANCE << 32 | seat, fields=[user, [seat], forged],
-                       note="forged")
+            yield dict(
+                user=user,
+                kind=wire.HOLD,
+                key=wire.PERFORMANCE << 32 | seat,
+                fields=[user, [seat], forged],
+                note="forged",
+            )
             try:
                 self.noise.send(self.random.randbytes(self.random.randint(1, 300)), zmq.DONTWAIT)
             except zmq.Again:

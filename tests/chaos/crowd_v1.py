@@ -43,8 +43,16 @@ class V1:
         outcome = "unknown"
         if text is not None and status < 500:
             outcome = "ok" if status == 200 else "fail"
-        row = {"user": user, "kind": kind, "seat": seat, "begin": begin, "end": time.monotonic_ns(), "outcome": outcome,
-               "status": status, "text": text}
+        row = {
+            "user": user,
+            "kind": kind,
+            "seat": seat,
+            "begin": begin,
+            "end": time.monotonic_ns(),
+            "outcome": outcome,
+            "status": status,
+            "text": text,
+        }
         with self.lock:
             if not self.history.closed:
                 self.history.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.request
 from urllib.parse import parse_qs, urlsplit
 
@@ -48,8 +47,13 @@ class Engine:
 
     def ticketctl(self, *arguments, check=True, timeout=180):
         environment = dict(os.environ, TICKETLAB_FAILPOINTS=str(self.orders))
-        done = subprocess.run([str(BUILD / "ticketctl"), *map(str, arguments)], capture_output=True, text=True,
-                              timeout=timeout, env=environment)
+        done = subprocess.run(
+            [str(BUILD / "ticketctl"), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment,
+        )
         if check and done.returncode != 0:
             raise RuntimeError(f"ticketctl {arguments[0]}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done
@@ -59,15 +63,28 @@ class Engine:
         place, aside = self.directory / "mysql", self.directory / "mysql.aside"
         place.rename(aside)
         place.mkdir(mode=0o700)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.mysql_bytes},mode=0700", "ticketlab-chaos", str(place)],
-                              capture_output=True, check=False)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={self.mysql_bytes},mode=0700", "ticketlab-chaos", str(place)],
+            capture_output=True,
+            check=False,
+        )
         self.mounted = done.returncode == 0
         shutil.copytree(aside, place, dirs_exist_ok=True)
         shutil.rmtree(aside)
 
     def up(self):
         self.orders.mkdir(mode=0o700)
-        words = ["up", "--dir", self.directory, "--http-port", self.http_port, "--seats", self.seats, "--kafka", self.kafka]
+        words = [
+            "up",
+            "--dir",
+            self.directory,
+            "--http-port",
+            self.http_port,
+            "--seats",
+            self.seats,
+            "--kafka",
+            self.kafka,
+        ]
         for key, value in self.settings.items():
             words += ["--set", f"{key}={value}"]
         self.ticketctl(*words)
@@ -190,8 +207,15 @@ class Engine:
         path = parse_qs(url.query)["socket"][0]
         if root:
             return pymysql.connect(unix_socket=path, user="root", autocommit=True, connect_timeout=3, read_timeout=20)
-        return pymysql.connect(unix_socket=path, user=url.username, password=url.password, database=url.path[1:],
-                               autocommit=True, connect_timeout=3, read_timeout=30)
+        return pymysql.connect(
+            unix_socket=path,
+            user=url.username,
+            password=url.password,
+            database=url.path[1:],
+            autocommit=True,
+            connect_timeout=3,
+            read_timeout=30,
+        )
 
     def redis(self):
         path = self.endpoints["redis"].removeprefix("unix://")

@@ -7,14 +7,36 @@ import time
 
 from confluent_kafka import Consumer, TopicPartition
 
-LOG = ["shard", "seq", "epoch", "change", "performance_id", "seat_id", "version", "state", "reservation_id",
-       "reservation_state", "user_id", "amount", "payment_state", "held_until_ms", "at_ms", "request_id", "leader"]
+LOG = [
+    "shard",
+    "seq",
+    "epoch",
+    "change",
+    "performance_id",
+    "seat_id",
+    "version",
+    "state",
+    "reservation_id",
+    "reservation_state",
+    "user_id",
+    "amount",
+    "payment_state",
+    "held_until_ms",
+    "at_ms",
+    "request_id",
+    "leader",
+]
 GRANTS = ["seq", "epoch", "change", "performance_id", "grant_id", "user_id", "number", "expires_at_ms", "at_ms"]
 TABLES = {
-    "seats": ("performance_seat", ["shard", "performance_id", "seat_id", "price", "state", "version", "reservation_id"]),
+    "seats": (
+        "performance_seat",
+        ["shard", "performance_id", "seat_id", "price", "state", "version", "reservation_id"],
+    ),
     "claims": ("seat_claim", ["shard", "performance_id", "seat_id", "claim_id", "reservation_id", "user_id", "state"]),
-    "reservations": ("seat_reservation", ["shard", "reservation_id", "performance_id", "user_id", "state", "decided",
-                                          "amount", "seats"]),
+    "reservations": (
+        "seat_reservation",
+        ["shard", "reservation_id", "performance_id", "user_id", "state", "decided", "amount", "seats"],
+    ),
     "payments": ("payment", ["shard", "reservation_id", "user_id", "amount", "state"]),
     "requests": ("idempotency", ["shard", "user_id", "request_id", "change", "reservation_id"]),
     "owners": ("shard_owner", ["shard", "epoch", "applied_seq", "owner"]),
@@ -37,7 +59,8 @@ class Evidence:
     epochs: list  # of (shard, epoch, owner), as the persister told its log
     conflicts: int
     verify: int  # exit status of ticketctl verify
-    limits: dict  # active_max, hold_ttl_ms, payment_window_ms, wall_minus_monotonic_ms, healed_at_ms, unanswered
+    limits: dict  # active_max, hold_ttl_ms, payment_window_ms, wall_minus_monotonic_ms, read_at_ms,
+    # unanswered
 
 
 def table(cursor, name, columns, order):
@@ -53,8 +76,15 @@ def table(cursor, name, columns, order):
 
 def read_events(brokers, topic="reservation-events", timeout_s=60):
     """Every message of the topic, and whether its first ones are still there."""
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": f"chaos-{time.time_ns()}", "enable.auto.commit": False,
-                         "auto.offset.reset": "earliest", "log_level": 0})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": f"chaos-{time.time_ns()}",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+    )
     try:
         partitions = list(consumer.list_topics(topic, timeout=20).topics[topic].partitions)
         ends, whole = {}, True
@@ -69,7 +99,9 @@ def read_events(brokers, topic="reservation-events", timeout_s=60):
             for message in consumer.consume(500, timeout=1):
                 if message.error():
                     continue
-                rows.append((message.partition(), message.offset(), message.key().decode(), json.loads(message.value())))
+                rows.append(
+                    (message.partition(), message.offset(), message.key().decode(), json.loads(message.value()))
+                )
                 if message.offset() + 1 >= left.get(message.partition(), 0):
                     left.pop(message.partition(), None)
         if left:
@@ -124,10 +156,27 @@ def collect(engine, history, history_v1, limits):
         tables = {key: table(cursor, name, columns, "1, 2") for key, (name, columns) in TABLES.items()}
     connection.close()
     keys, active = read_redis(engine.redis())
+    limits["read_at_ms"] = time.time() * 1000
     events, whole = read_events(engine.kafka_brokers())
     lines = engine.log_lines("persister")
     conflicts = int(max(sum(engine.conflicts.values()), sum("CONFLICT" in line for line in lines)))
     verify = engine.ticketctl("verify", "--dir", engine.directory, "--wait", "20", check=False)
-    return Evidence(log=log, grants=grants, tables=tables, events=events, whole_topic=whole, ledger=engine.ledger(),
-                    redis=keys, active=active, operations=read_lines(history), v1=read_lines(history_v1),
-                    epochs=read_epochs(lines), conflicts=conflicts, verify=verify.returncode, limits=limits), verify.stdout
+    return (
+        Evidence(
+            log=log,
+            grants=grants,
+            tables=tables,
+            events=events,
+            whole_topic=whole,
+            ledger=engine.ledger(),
+            redis=keys,
+            active=active,
+            operations=read_lines(history),
+            v1=read_lines(history_v1),
+            epochs=read_epochs(lines),
+            conflicts=conflicts,
+            verify=verify.returncode,
+            limits=limits,
+        ),
+        verify.stdout,
+    )

@@ -7,14 +7,22 @@ fault returns the sentence that is shown; None: it is not possible here and now.
 import os
 import shutil
 import signal
-import subprocess
-import time
 
 import pymysql
 import redis
 
-ACTORS = ["broker", "admission", "seat-arbiter-1", "seat-arbiter-2", "payment-timer", "persister", "kafka-bridge", "notifier",
-          "gateway", "psp-sim"]
+ACTORS = [
+    "broker",
+    "admission",
+    "seat-arbiter-1",
+    "seat-arbiter-2",
+    "payment-timer",
+    "persister",
+    "kafka-bridge",
+    "notifier",
+    "gateway",
+    "psp-sim",
+]
 STOPPABLE = [name for name in ACTORS if name != "psp-sim"]
 ROLES = {name: name.rstrip("12").rstrip("-") if name.startswith("seat") else name for name in ACTORS}
 
@@ -74,8 +82,18 @@ def crash_at_point(world):
     world.engine.arm(name, f"{point} crash{delay} hit={hit}")
     if point in ("drain", "drained"):
         world.later(0.2, lambda: world.engine.signal(world.engine.pid(name), signal.SIGTERM))
-    elif point in ("start", "run", "bridge.open", "redis.restore", "lane.claim", "lane.raised", "lane.rows", "send CLAIM",
-                   "take CLAIMED", "send PASS_SYNC"):
+    elif point in (
+        "start",
+        "run",
+        "bridge.open",
+        "redis.restore",
+        "lane.claim",
+        "lane.raised",
+        "lane.rows",
+        "send CLAIM",
+        "take CLAIMED",
+        "send PASS_SYNC",
+    ):
         world.later(0.2, lambda: wake_the_start(world, name))
     world.later(12, lambda: world.engine.disarm(name))
     return f"{name} crashes at '{point}'{' a little later' if delay else ''}, pass {hit}"
@@ -115,15 +133,23 @@ def stop_in_transaction(world):
 
 def lose_link(world):
     """One direction of one pair: frames vanish, nobody is told."""
-    name, points = world.chance.choice([
-        ("seat-arbiter-1", ["pipe.in.actors", "pipe.out.actors", "pipe.in.feed", "pipe.in.store", "pipe.out.store"]),
-        ("seat-arbiter-2", ["pipe.in.actors", "pipe.out.actors", "pipe.in.feed", "pipe.in.store", "pipe.out.store"]),
-        ("admission", ["pipe.in.actors", "pipe.out.actors", "pipe.in.store", "pipe.out.store"]),
-        ("payment-timer", ["pipe.in.actors", "pipe.out.actors"]),
-        ("gateway", ["pipe.in.actors", "pipe.out.actors", "pipe.in.feed"]),
-        ("persister", ["pipe.in.store", "pipe.out.store"]),
-        ("broker", ["pipe.out.actors", "pipe.in.actors", "pipe.out.feed"]),
-    ])
+    name, points = world.chance.choice(
+        [
+            (
+                "seat-arbiter-1",
+                ["pipe.in.actors", "pipe.out.actors", "pipe.in.feed", "pipe.in.store", "pipe.out.store"],
+            ),
+            (
+                "seat-arbiter-2",
+                ["pipe.in.actors", "pipe.out.actors", "pipe.in.feed", "pipe.in.store", "pipe.out.store"],
+            ),
+            ("admission", ["pipe.in.actors", "pipe.out.actors", "pipe.in.store", "pipe.out.store"]),
+            ("payment-timer", ["pipe.in.actors", "pipe.out.actors"]),
+            ("gateway", ["pipe.in.actors", "pipe.out.actors", "pipe.in.feed"]),
+            ("persister", ["pipe.in.store", "pipe.out.store"]),
+            ("broker", ["pipe.out.actors", "pipe.in.actors", "pipe.out.feed"]),
+        ]
+    )
     point = world.chance.choice(points)
     ms = world.chance.choice([800, 2500, 5000])
     world.engine.arm(name, f"{point} lose {ms}")
@@ -324,17 +350,34 @@ def psp_silent(world):
 
 # name, weight, fault
 FAULTS = [
-    ("kill", 6, kill_actor), ("kill two", 2, kill_pair), ("restart loop", 1, restart_loop), ("failpoint crash", 10, crash_at_point),
-    ("failpoint pause", 3, pause_at_point), ("stop", 2, stop_actor), ("stop arbiter", 2, stop_arbiter),
-    ("stop in transaction", 2, stop_in_transaction), ("one-way loss", 4, lose_link),
-    ("redis kill", 2, redis_kill), ("redis stop", 1, redis_stop), ("redis wipe", 2, redis_wipe),
-    ("redis no memory", 1, redis_no_memory), ("redis scripts", 1, redis_scripts), ("redis cut", 1, redis_cut),
+    ("kill", 6, kill_actor),
+    ("kill two", 2, kill_pair),
+    ("restart loop", 1, restart_loop),
+    ("failpoint crash", 10, crash_at_point),
+    ("failpoint pause", 3, pause_at_point),
+    ("stop", 2, stop_actor),
+    ("stop arbiter", 2, stop_arbiter),
+    ("stop in transaction", 2, stop_in_transaction),
+    ("one-way loss", 4, lose_link),
+    ("redis kill", 2, redis_kill),
+    ("redis stop", 1, redis_stop),
+    ("redis wipe", 2, redis_wipe),
+    ("redis no memory", 1, redis_no_memory),
+    ("redis scripts", 1, redis_scripts),
+    ("redis cut", 1, redis_cut),
     ("redis old", 1, redis_old),
-    ("mysql kill", 2, mysql_kill), ("mysql stop", 1, mysql_stop), ("mysql read-only", 1, mysql_read_only),
-    ("mysql connections", 1, mysql_connections), ("mysql lock", 1, mysql_lock), ("mysql lost", 3, mysql_lost),
+    ("mysql kill", 2, mysql_kill),
+    ("mysql stop", 1, mysql_stop),
+    ("mysql read-only", 1, mysql_read_only),
+    ("mysql connections", 1, mysql_connections),
+    ("mysql lock", 1, mysql_lock),
+    ("mysql lost", 3, mysql_lost),
     ("mysql full", 1, mysql_full),
-    ("kafka kill", 1, kafka_kill), ("kafka stop", 1, kafka_stop),
-    ("psp kill", 1, psp_kill), ("psp stop", 1, psp_stop), ("psp silent", 1, psp_silent),
+    ("kafka kill", 1, kafka_kill),
+    ("kafka stop", 1, kafka_stop),
+    ("psp kill", 1, psp_kill),
+    ("psp stop", 1, psp_stop),
+    ("psp silent", 1, psp_silent),
 ]
 
 # These need an account that may do anything in the database, or a disk of its own.

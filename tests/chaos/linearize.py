@@ -20,7 +20,12 @@ def first_answers(operations):
     """(user, request id, kind) -> (first asked, first ok answer or None, that operation, refused last)"""
     found = {}
     for op in sorted(operations, key=lambda op: op["begin"]):
-        if op["note"] in ("reuse", "stranger", "forged") or op["kind"] not in ("HOLD", "PAY", "CANCEL", "RESERVATION_GET"):
+        if op["note"] in ("reuse", "stranger", "forged") or op["kind"] not in (
+            "HOLD",
+            "PAY",
+            "CANCEL",
+            "RESERVATION_GET",
+        ):
             continue
         key = (op["user"], op["rid"], op["kind"])
         begin, answer, _ = found.get(key, (op["begin"], None, False))
@@ -35,7 +40,9 @@ def steps_by_seat(operations, v1):
     held = {}  # reservation -> (begin, end, seats)
     steps = collections.defaultdict(list)
     found = first_answers(operations)
-    seats_of = {(op["user"], op["rid"]): op["seats"] for op in operations if op["kind"] == "HOLD" and op["note"] != "reuse"}
+    seats_of = {
+        (op["user"], op["rid"]): op["seats"] for op in operations if op["kind"] == "HOLD" and op["note"] != "reuse"
+    }
     for (user, rid, kind), (begin, answer, refused) in found.items():
         if kind != "HOLD":
             continue
@@ -80,8 +87,11 @@ def observe(found, operations, held, steps):
 def of_v1(who, op):
     text = op["text"] or ""
     if '"message":"SUCCESS' in text:
-        return [Step("begin", who, op["begin"], op["end"], True), Step("seen", who, op["begin"], op["end"], True),
-                Step("end", who, op["begin"], FOREVER, False)]
+        return [
+            Step("begin", who, op["begin"], op["end"], True),
+            Step("seen", who, op["begin"], op["end"], True),
+            Step("end", who, op["begin"], FOREVER, False),
+        ]
     if op["outcome"] != "unknown" and ("진행 중" in text or "판매가 완료" in text or "queue/enter" in text):
         return []
     return maybe(who, op["begin"])

@@ -39,7 +39,9 @@ def first_after(good, at, need, shards):
 def figures(world, what):
     """[(drill?, kind, name, seconds)]"""
     good, found = prepared(what), []
-    gateway = sorted((op for op in what.v1 if op["outcome"] == "ok" and op["kind"] in ("status", "enter")), key=lambda op: op["end"])
+    gateway = sorted(
+        (op for op in what.v1 if op["outcome"] == "ok" and op["kind"] in ("status", "enter")), key=lambda op: op["end"]
+    )
     for drill, kind, name, at, shards in world.moments:
         if name.startswith("seat-arbiter") and not shards:
             continue
@@ -51,7 +53,9 @@ def figures(world, what):
             continue
         if seconds is not None:
             found.append((drill, kind, name, seconds))
-    return found + [(drill, "projection", "redis", seconds) for drill, seconds in world.projection.measured]
+    return found + [
+        (drill, "projection", "redis", seconds) for drill, seconds in world.projection.measured if drill != "healed"
+    ]
 
 
 class Projection:
@@ -65,6 +69,12 @@ class Projection:
 
     def begin(self, drill, moment):
         self.since = (drill, moment)
+
+    def await_equal(self, seconds):
+        """Wait until what was begun last is measured, or so long."""
+        end = time.monotonic() + seconds
+        while self.since is not None and time.monotonic() < end:
+            time.sleep(0.05)
 
     def stop(self):
         self.ended.set()
@@ -86,7 +96,9 @@ class Projection:
         finally:
             connection.close()
         words = {0: None, 1: "SELECTED", 2: "SELECTED", 3: "SELECTED", 4: "CONFIRMED", 5: None}
-        return all(words[state] == shown[seat] for seat, (state, version) in before.items() if after[seat] == (state, version))
+        return all(
+            words[state] == shown[seat] for seat, (state, version) in before.items() if after[seat] == (state, version)
+        )
 
     def work(self):
         while not self.ended.wait(0.1):
@@ -102,8 +114,8 @@ class Projection:
 
 
 def print_table(all_figures):
-    """Medians of the drills beside their targets, and of the random faults, where others come in between. How many kinds
-    are within their target in the drills, and how many are not."""
+    """Medians of the drills beside their targets, and of the random faults, where others come in between. How many
+    kinds are within their target in the drills, and how many are not."""
     by = collections.defaultdict(lambda: ([], []))
     together = collections.defaultdict(list)
     for rows in all_figures:
@@ -115,7 +127,10 @@ def print_table(all_figures):
     print(f"  {'':12} {'':16} one fault at a time          among others")
     print(f"  {'':12} {'':16} {'times':>5} {'median':>8} {'longest':>9}  {'times':>5} {'median':>8} {'longest':>9}")
     for (kind, name), columns in sorted(by.items()):
-        texts = [f"{len(values):5} {statistics.median(values):6.2f} s {max(values):7.2f} s" if values else " " * 24 for values in columns]
+        texts = [
+            f"{len(values):5} {statistics.median(values):6.2f} s {max(values):7.2f} s" if values else " " * 24
+            for values in columns
+        ]
         print(f"  {kind:12} {name:16} {texts[0]}  {texts[1]}")
     good = bad = 0
     for kind, target in TARGET_S.items():

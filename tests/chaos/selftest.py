@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Does the auditor see? A small, right sale, which it must find in order; then the same sale doctored, each time in one
-place, which it must refuse, by the invariant that was broken. Also: every failpoint that is declared is in the code, and
-the other way round. The last line counts: `N passed, N failed`.
+"""Does the auditor see? A small, right sale, which it must find in order; then the same sale doctored, each time in
+one place, which it must refuse, by the invariant that was broken. Also: every failpoint that is declared is in the
+code, and the other way round. The last line counts: `N passed, N failed`.
 """
 
 import copy
@@ -12,143 +12,10 @@ import sys
 
 import auditor
 import linearize
-from auditor import CANCEL, CAPTURED, CONFIRM, EXPIRE, FAIL, HOLD, MONEY_BACK, MOVES, PAY, REFUND
-from evidence import Evidence
+from auditor import CANCEL, CAPTURED, CONFIRM, EXPIRE, HOLD, PAY
+from story import MS, PRICE, sale
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PRICE = 100
-MS = 1000000
-
-
-class Story:
-    """A sale as it should be: what is done goes into the log, to clients, to Kafka, and to the payment gateway."""
-
-    def __init__(self):
-        self.now = 1000000
-        self.log, self.grants, self.operations, self.ledger = [], [], [], {}
-        self.seat = {number: [0, 0, 0] for number in range(1, 7)}
-        self.reservation = {}
-        self.rid = 0
-
-    def shard(self, seat):
-        return 0 if seat < 4 else 1
-
-    def admit(self, user, number, ended=False):
-        self.now += 10
-        grant = len(self.grants) + 1
-        row = dict(seq=grant, epoch=1, change=1, performance_id=1, grant_id=grant, user_id=user, number=number,
-                   expires_at_ms=self.now + 60000, at_ms=self.now)
-        self.grants.append(row)
-        if ended:
-            self.grants.append(dict(row, seq=grant + 1, change=2, at_ms=self.now + 1))
-
-    def row(self, change, number, seat, leader, rid, **more):
-        entry = self.reservation[number]
-        shard = self.shard(seat)
-        state, version, _ = self.seat[seat]
-        row = dict(shard=shard, seq=sum(other["shard"] == shard for other in self.log) + 1, epoch=3, change=change, performance_id=1,
-                   seat_id=seat, version=version + 1, state=state, reservation_id=number, reservation_state=entry["state"],
-                   user_id=entry["user"], amount=PRICE * len(entry["seats"]), payment_state=0, held_until_ms=0, at_ms=self.now,
-                   request_id=rid, leader=leader)
-        if change in MOVES:
-            row["state"], row["reservation_state"] = MOVES[change][1:]
-            self.seat[seat] = [row["state"], row["version"], number if row["state"] in auditor.LIVE else 0]
-        else:
-            row["version"] = 0
-        self.log.append(dict(row, **more))
-
-    def change(self, change, number, asked=None, note=""):
-        """Every seat of the reservation; `asked`: by this request kind, which is answered."""
-        self.now += 10
-        entry = self.reservation[number]
-        rid = auditor.NO_REQUEST
-        if asked:
-            self.rid += 1
-            rid = f"{self.rid:032x}"
-        seats = entry["seats"] if change in MOVES else entry["seats"][:1]
-        for index, seat in enumerate(seats):
-            self.row(change, number, seat, int(index == 0), rid)
-        if change in MOVES:
-            entry["state"] = MOVES[change][2]
-        if asked:
-            self.told(asked, number, entry, rid, note)
-
-    def told(self, kind, number, entry, rid, note):
-        op = dict(n=len(self.operations) + 1, user=entry["user"], kind=kind, rid=rid, note=note, begin=(self.now - 5) * MS,
-                  end=(self.now + 4) * MS, outcome="ok", code=0, sends=1, reservation=number, state=entry["state"],
-                  told=list(entry["seats"]), amount=PRICE * len(entry["seats"]), told_user=entry["user"])
-        op["seats" if kind == "HOLD" else "of"] = list(entry["seats"]) if kind == "HOLD" else number
-        self.operations.append(op)
-
-    def hold(self, number, user, seats):
-        self.reservation[number] = dict(user=user, seats=seats, state=0)
-        self.change(HOLD, number, "HOLD")
-
-    def buy(self, number):
-        self.change(PAY, number)
-        self.ledger[number] = dict(id=str(number), state="CAPTURED", amount=PRICE * len(self.reservation[number]["seats"]))
-        self.change(CONFIRM, number)
-        entry = self.reservation[number]
-        self.rid += 1
-        self.told("RESERVATION_GET", number, entry, f"{self.rid:032x}", "")
-        self.change(CAPTURED, number)
-
-    def refund(self, number):
-        self.change(REFUND, number, "CANCEL")
-        self.ledger[number]["state"] = "REFUNDED"
-        self.change(MONEY_BACK, number)
-
-    def refuse(self, user, seat, code):
-        self.now += 10
-        self.rid += 1
-        self.operations.append(dict(n=len(self.operations) + 1, user=user, kind="HOLD", rid=f"{self.rid:032x}", note="",
-                                    begin=(self.now - 5) * MS, end=(self.now + 4) * MS, outcome="fail", code=code, sends=1,
-                                    seats=[seat]))
-
-    def evidence(self):
-        tables = dict(
-            seats=[dict(shard=self.shard(seat), performance_id=1, seat_id=seat, price=PRICE, state=state, version=version,
-                        reservation_id=owner) for seat, (state, version, owner) in self.seat.items()],
-            claims=[dict(shard=self.shard(seat), performance_id=1, seat_id=seat, claim_id=seat, reservation_id=owner, user_id=1,
-                         state=state) for seat, (state, _, owner) in self.seat.items() if state in auditor.LIVE],
-            reservations=[dict(shard=self.shard(entry["seats"][0]), reservation_id=number, performance_id=1, user_id=entry["user"],
-                               state=entry["state"], decided=0, amount=0, seats="") for number, entry in self.reservation.items()],
-            payments=[], requests=[],
-            owners=[dict(shard=shard, epoch=3, applied_seq=sum(row["shard"] == shard for row in self.log), owner="a")
-                    for shard in (0, 1)])
-        events = [(row["shard"], offset, str(row["seat_id"]),
-                   dict(shard=row["shard"], seq=row["seq"], seatId=row["seat_id"], seatVersion=row["version"] or None,
-                        eventType=auditor.EVENTS[row["change"]], reservationId=row["reservation_id"], userId=row["user_id"],
-                        performanceId=1)) for offset, row in enumerate(self.log)]
-        redis = {f"state:seat:{seat}": ("CONFIRMED", None) if state == 4 else ("SELECTED", 1000)
-                 for seat, (state, _, _) in self.seat.items() if state in auditor.LIVE}
-        return Evidence(log=sorted(self.log, key=lambda row: (row["shard"], row["seq"])), grants=self.grants, tables=tables,
-                        events=events, whole_topic=True, ledger=list(self.ledger.values()), redis=redis, active={},
-                        operations=self.operations, v1=[], epochs=[(0, 3, "a"), (1, 3, "a")], conflicts=0, verify=0,
-                        limits=dict(active_max=6, wall_minus_monotonic_ms=0, unanswered=0))
-
-
-def sale():
-    """Seats held, paid for, given back, let go, run out and sold again; by five users."""
-    story = Story()
-    for number, user in enumerate((11, 12, 13, 14, 15)):
-        story.admit(user, number + 1)
-    story.hold(101, 11, [1, 2])
-    story.refuse(12, 1, 30)
-    story.hold(102, 12, [4])
-    story.buy(101)
-    story.refuse(13, 1, 31)
-    story.change(CANCEL, 102, "CANCEL")
-    story.hold(103, 13, [4, 5])
-    story.change(EXPIRE, 103)
-    story.refund(101)
-    story.hold(104, 14, [1])
-    story.buy(104)
-    story.hold(105, 15, [6])
-    story.change(PAY, 105, "PAY")
-    story.ledger[105] = dict(id="105", state="DECLINED", amount=PRICE)
-    story.change(FAIL, 105)
-    return story.evidence()
 
 
 # ---- doctored
@@ -168,7 +35,15 @@ def two_claims(e):
 
 def sold_twice(e):
     sold = row_of(e, CONFIRM, 104)
-    extra = dict(sold, change=HOLD, seq=sold["seq"] + 1, state=1, reservation_state=1, reservation_id=777, version=sold["version"] + 1)
+    extra = dict(
+        sold,
+        change=HOLD,
+        seq=sold["seq"] + 1,
+        state=1,
+        reservation_state=1,
+        reservation_id=777,
+        version=sold["version"] + 1,
+    )
     index = e.log.index(sold)
     for row in e.log:
         if row["shard"] == sold["shard"] and row["seq"] > sold["seq"]:
@@ -228,6 +103,11 @@ def pushed_in(e):
     e.grants[1]["number"], e.grants[2]["number"] = e.grants[2]["number"], e.grants[1]["number"]
 
 
+def served_twice(e):
+    first = e.grants[0]
+    e.grants.append(dict(first, seq=len(e.grants) + 1, grant_id=77, at_ms=first["at_ms"] + 100))
+
+
 def too_many_active(e):
     e.limits["active_max"] = 4
 
@@ -263,6 +143,14 @@ def redis_shows_the_dead(e):
     e.redis["state:seat:5"] = ("SELECTED", 500)
 
 
+def redis_forgets_who_is_active(e):
+    del e.active[12]
+
+
+def redis_shows_who_is_not_active(e):
+    e.active[99] = 1060000
+
+
 def undone_in_silence(e):
     seat = e.tables["seats"][0]
     seat["state"], seat["reservation_id"] = 0, 0
@@ -282,8 +170,21 @@ def order_against_time(e):
 
 
 def refused_without_reason(e):
-    e.operations.append(dict(n=93, user=12, kind="HOLD", rid="8" * 32, note="", begin=9000000 * MS, end=9000001 * MS,
-                             outcome="fail", code=31, sends=1, seats=[3]))
+    e.operations.append(
+        dict(
+            n=93,
+            user=12,
+            kind="HOLD",
+            rid="8" * 32,
+            note="",
+            begin=9000000 * MS,
+            end=9000001 * MS,
+            outcome="fail",
+            code=31,
+            sends=1,
+            seats=[3],
+        )
+    )
 
 
 def stale_answer(e):
@@ -317,8 +218,18 @@ def no_answer(e):
 
 
 def sold_to_who_was_told_failed(e):
-    e.v1.append(dict(user=14, kind="reserve", seat=1, begin=0, end=1, outcome="fail", status=409,
-                     text='{"success":false,"message":"FAIL: 결제가 실패하여 좌석 선점이 취소되었습니다.","rank":null}'))
+    e.v1.append(
+        dict(
+            user=14,
+            kind="reserve",
+            seat=1,
+            begin=0,
+            end=1,
+            outcome="fail",
+            status=409,
+            text='{"success":false,"message":"FAIL: 결제가 실패하여 좌석 선점이 취소되었습니다.","rank":null}',
+        )
+    )
 
 
 def anothers_hand(e):
@@ -340,14 +251,46 @@ def conflict(e):
 
 
 DOCTORED = [
-    ("I1", two_claims), ("I1", sold_twice), ("I2", success_not_in_log), ("I2", told_sold_but_failed), ("I3", hold_never_ends),
-    ("I4", paid_and_nothing), ("I4", sold_and_not_paid), ("I4", call_without_intent), ("I4", wrong_amount), ("I5", row_missing),
-    ("I5", event_lost), ("I5", event_of_nothing), ("I5", events_out_of_order), ("I6", pushed_in), ("I7", too_many_active),
-    ("I8", two_answers), ("I8", two_effects), ("I8", refused_but_done), ("I8", other_words_taken), ("I9", redis_shows_nothing),
-    ("I9", redis_shows_the_dead), ("I10", undone_in_silence), ("I11", epoch_falls), ("I11", two_owners), ("I12", order_against_time),
-    ("I12", refused_without_reason), ("I12", stale_answer), ("I13", illegal_move), ("I13", version_skipped),
-    ("I15", seats_do_not_add_up), ("I16", confirmed_twice), ("I17", no_answer), ("I17", sold_to_who_was_told_failed),
-    ("I19", anothers_hand), ("I19", not_admitted), ("I19", forged_pass_taken), ("I21", conflict),
+    ("I1", two_claims),
+    ("I1", sold_twice),
+    ("I2", success_not_in_log),
+    ("I2", told_sold_but_failed),
+    ("I3", hold_never_ends),
+    ("I4", paid_and_nothing),
+    ("I4", sold_and_not_paid),
+    ("I4", call_without_intent),
+    ("I4", wrong_amount),
+    ("I5", row_missing),
+    ("I5", event_lost),
+    ("I5", event_of_nothing),
+    ("I5", events_out_of_order),
+    ("I6", pushed_in),
+    ("I6", served_twice),
+    ("I7", too_many_active),
+    ("I8", two_answers),
+    ("I8", two_effects),
+    ("I8", refused_but_done),
+    ("I8", other_words_taken),
+    ("I9", redis_shows_nothing),
+    ("I9", redis_shows_the_dead),
+    ("I9", redis_forgets_who_is_active),
+    ("I9", redis_shows_who_is_not_active),
+    ("I10", undone_in_silence),
+    ("I11", epoch_falls),
+    ("I11", two_owners),
+    ("I12", order_against_time),
+    ("I12", refused_without_reason),
+    ("I12", stale_answer),
+    ("I13", illegal_move),
+    ("I13", version_skipped),
+    ("I15", seats_do_not_add_up),
+    ("I16", confirmed_twice),
+    ("I17", no_answer),
+    ("I17", sold_to_who_was_told_failed),
+    ("I19", anothers_hand),
+    ("I19", not_admitted),
+    ("I19", forged_pass_taken),
+    ("I21", conflict),
 ]
 
 
@@ -361,14 +304,26 @@ def step(what, who, begin, end, must=True):
 SEARCHES = [
     ("one after the other", True, [step("begin", "a", 0, 1), step("end", "a", 2, 3), step("begin", "b", 4, 5)]),
     ("two at once, never given back", False, [step("begin", "a", 0, 1), step("begin", "b", 2, 3)]),
-    ("it may have run out between", True,
-     [step("begin", "a", 0, 1), step("end", "a", 0, 99, False), step("begin", "b", 2, 3)]),
-    ("seen after another began", False,
-     [step("begin", "a", 0, 1), step("end", "a", 0, 99, False), step("begin", "b", 2, 3), step("seen", "a", 4, 5)]),
-    ("overlapping, in one order only", True,
-     [step("begin", "a", 0, 10), step("end", "a", 0, 10), step("begin", "b", 0, 10), step("seen", "b", 11, 12)]),
-    ("without an answer, and it happened", False,
-     [step("begin", "a", 0, 1), step("end", "a", 2, 3), step("begin", "x", 2, 9, False), step("seen", "a", 4, 5)]),
+    (
+        "it may have run out between",
+        True,
+        [step("begin", "a", 0, 1), step("end", "a", 0, 99, False), step("begin", "b", 2, 3)],
+    ),
+    (
+        "seen after another began",
+        False,
+        [step("begin", "a", 0, 1), step("end", "a", 0, 99, False), step("begin", "b", 2, 3), step("seen", "a", 4, 5)],
+    ),
+    (
+        "overlapping, in one order only",
+        True,
+        [step("begin", "a", 0, 10), step("end", "a", 0, 10), step("begin", "b", 0, 10), step("seen", "b", 11, 12)],
+    ),
+    (
+        "without an answer, and it happened",
+        False,
+        [step("begin", "a", 0, 1), step("end", "a", 2, 3), step("begin", "x", 2, 9, False), step("seen", "a", 4, 5)],
+    ),
 ]
 
 
@@ -382,7 +337,9 @@ def declared():
 
 def in_the_code():
     """Points that the code passes; those of messages and pipes are made of a verb and a name."""
-    files = subprocess.run(["git", "ls-files", "actors", "broker", "tools"], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = subprocess.run(
+        ["git", "ls-files", "actors", "broker", "tools"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     found = set()
     for name in files.stdout.split():
         if name.endswith(".c") and not name.endswith("failpoint.c"):

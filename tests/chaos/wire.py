@@ -9,17 +9,43 @@ SHARD_MAP_GET, QUEUE_GET, SNAPSHOT_GET = 0x0004, 0x0105, 0x0209
 ERROR, SHARD_MAP, DONE, PLACE, QUEUE, RESERVATION = 0x0003, 0x0005, 0x0007, 0x0104, 0x0106, 0x0206
 
 NAMES = {
-    ENTER: "ENTER", PLACE_GET: "PLACE_GET", LEAVE: "LEAVE", HOLD: "HOLD", PAY: "PAY", CANCEL: "CANCEL",
-    RESERVATION_GET: "RESERVATION_GET", SHARD_MAP_GET: "SHARD_MAP_GET",
+    ENTER: "ENTER",
+    PLACE_GET: "PLACE_GET",
+    LEAVE: "LEAVE",
+    HOLD: "HOLD",
+    PAY: "PAY",
+    CANCEL: "CANCEL",
+    RESERVATION_GET: "RESERVATION_GET",
+    SHARD_MAP_GET: "SHARD_MAP_GET",
 }
 FIELDS = {
     ERROR: ["code", "retry_after_ms", "text"],
     SHARD_MAP: ["shards", "block_seats", "owners", "endpoints"],
     DONE: ["value"],
-    PLACE: ["user_id", "state", "number", "position", "behind", "active", "refresh_after_ms", "grant", "active_left_ms",
-            "ticket", "pass"],
+    PLACE: [
+        "user_id",
+        "state",
+        "number",
+        "position",
+        "behind",
+        "active",
+        "refresh_after_ms",
+        "grant",
+        "active_left_ms",
+        "ticket",
+        "pass",
+    ],
     QUEUE: ["waiting", "active", "active_max", "rate", "paused", "entered", "serving", "active_peak"],
-    RESERVATION: ["reservation_id", "user_id", "performance_id", "state", "seats", "amount", "held_until_ms", "left_ms"],
+    RESERVATION: [
+        "reservation_id",
+        "user_id",
+        "performance_id",
+        "state",
+        "seats",
+        "amount",
+        "held_until_ms",
+        "left_ms",
+    ],
 }
 
 ABSENT, WAITING, ACTIVE = 0, 1, 2

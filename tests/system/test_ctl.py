@@ -275,6 +275,36 @@ def test_a_stale_pid_file_harms_nobody(directory):
         bystander.wait()
 
 
+# ---- chaos -------------------------------------------------------------------------------------
+
+
+def test_chaos_kills_once_and_sees_it_come_back(running):
+    before = process(running["dir"], "notifier")
+    said = ticketctl("chaos", "--dir", running["dir"], "--kill", "notifier").stdout
+    assert f"kill -9 notifier (pid {before['pid']})" in said and "notifier is back after" in said
+    assert process(running["dir"], "notifier")["pid"] != before["pid"]
+
+
+def test_chaos_pauses_and_continues(running):
+    before = process(running["dir"], "kafka-bridge")
+    said = ticketctl("chaos", "--dir", running["dir"], "--kill", "kafka-bridge", "--faults", "pause").stdout
+    assert "kafka-bridge is back after" in said
+    after = process(running["dir"], "kafka-bridge")
+    assert after["pid"] == before["pid"] and after["ready"]
+
+
+def test_chaos_obeys_what_is_typed(running):
+    done = subprocess.run([TICKETCTL, "chaos", "--dir", running["dir"]], input="payment-timer\n", capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 0 and "payment-timer is back after" in done.stdout, done.stdout + done.stderr
+
+
+def test_chaos_refuses_what_it_does_not_know(running, directory):
+    for words in (["--kill", "nobody"], ["--faults", "fire"], ["--every", "0"]):
+        assert ticketctl("chaos", "--dir", running["dir"], *words, check=False).returncode == 2, words
+    assert ticketctl("chaos", "--dir", directory, check=False).returncode == 1
+
+
 # ---- words -------------------------------------------------------------------------------------
 
 

@@ -290,6 +290,9 @@ static inline void redis_project(struct world *w, const struct effect *effect) {
     } else if (effect->project.what == PROJECT_ACTIVE) {
         if (effect->project.state) assert_true(effect->project.ttl_ms > 0); /* SET .. PX 0: error */
         w->active[user] = effect->project.state != 0;
+        /* What operators see beside a user is when it ends (found by chaos: the grant's number). */
+        assert_true(!w->active[user] || effect->project.ttl_ms == 1 ||
+                    effect->project.number == w->wall_ms + effect->project.ttl_ms);
     }
 }
 

@@ -342,6 +342,24 @@ static void test_restart_without_redis(void **state) {
     assert_int_equal(world_enter_with(w, 1, ticket[0])->place.number, number + 2);
 }
 
+/* Found by chaos: Redis came back as it was some time ago, admission was killed, and who had long
+ * been served stood in the line again and was admitted a second time. */
+static void test_redis_that_went_back_restores_nobody_who_was_served(void **state) {
+    struct world *w = *state;
+    enter_many(w, 1, 8);
+    world_run(w, 1000);
+    for (uint64_t user = 1; user <= 3; user++) (void)world_leave(w, user, 0);
+    world_run(w, 1000);
+    for (uint64_t user = 1; user <= 5; user++) w->waiting[user] = user; /* as it was once */
+    world_start(w);
+    assert_true(world_serves(w));
+    for (uint64_t user = 1; user <= 3; user++) {
+        assert_place(world_place(w, user), PLACE_ABSENT, 0, 0, 0);
+    }
+    assert_place(world_place(w, 4), PLACE_ACTIVE, 4, 0, 0);
+    assert_place(world_place(w, 7), PLACE_WAITING, 7, 1, 1);
+}
+
 static void test_restart_keeps_the_limit(void **state) {
     struct world *w = *state;
     enter_many(w, 1, 30);
@@ -629,6 +647,7 @@ int main(void) {
         CASE(test_queue_figures),
         CASE(test_restart_with_redis),
         CASE(test_restart_without_redis),
+        CASE(test_redis_that_went_back_restores_nobody_who_was_served),
         CASE(test_restart_keeps_the_limit),
         CASE(test_restart_in_the_middle_of_a_commit),
         CASE(test_redis_down_at_the_start),
