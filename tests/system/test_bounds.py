@@ -40,7 +40,7 @@ def held(directory):
 
 @pytest.fixture(scope="module")
 def running():
-    settings = {"admission.interval_ms": 20, "admission.active_ttl_ms": 5000}
+    settings = {"admission.interval_ms": 20, "admission.active_ttl_ms": 5000, "arbiter.holds_max": 1000000}
     with running_engine(seats=SEATS, max_active=1000, rate=1000000, set=settings) as status:
         yield status
 

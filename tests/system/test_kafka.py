@@ -246,7 +246,7 @@ def test_a_gap_in_the_log_stops_the_lane(world):
     wait_until(lambda: "a number is missing" in world.log("kafka-bridge"), what="the complaint")
     assert not log.delivered()
     assert [e["seq"] for partition in events(world).values() for e in partition if e["seq"] > 1] == []
-    assert metric(port, "ticketlab_ready") == 0
+    wait_until(lambda: metric(port, "ticketlab_ready") == 0, what="the end of readiness")
 
 
 def notifier_settings(mail, sms):
