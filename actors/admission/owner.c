@@ -11,7 +11,7 @@
 
 #include "actors/runtime/mutant.h"
 
-enum { RESTORE_AGAIN_MS = 200 };
+enum { RESTORE_AGAIN_MS = 200, LEASE_AGAIN_MS = 100 };
 
 static uint64_t next_random(struct admission *self) {
     uint64_t z = self->random += 0x9e3779b97f4a7c15ULL;
@@ -125,6 +125,9 @@ void owner_lease(struct admission *self, enum lease_outcome outcome, struct effe
         if (self->lease_silent_since_ms == 0) self->lease_silent_since_ms = self->now_ms;
         may_claim = !self->other && !self->fenced &&
                     self->now_ms - self->lease_silent_since_ms >= self->config->cluster_silence_ms;
+        /* Who does not serve yet asks again soon: at a start Redis is not connected yet. */
+        if (self->phase == PHASE_STANDBY && self->lease_at_ms > self->now_ms + LEASE_AGAIN_MS)
+            self->lease_at_ms = self->now_ms + LEASE_AGAIN_MS;
         break;
     }
     if (may_claim && self->phase == PHASE_STANDBY && self->now_ms >= self->claim_at_ms) {

@@ -148,8 +148,10 @@ void passes_take(struct passes *passes, const struct message *message, uint64_t 
 void passes_ask(struct passes *passes, uint64_t now_ms, uint64_t again_ms,
                 struct effects *effects) {
     if (now_ms < passes->ask_at_ms) return;
-    passes->ask_at_ms = now_ms + again_ms;
     passes->questions += 1;
+    /* The first ones go out before there is a broker to carry them: those are said again soon. */
+    uint64_t soon_ms = passes->questions < 8 ? UINT64_C(50) << passes->questions : again_ms;
+    passes->ask_at_ms = now_ms + (soon_ms < again_ms ? soon_ms : again_ms);
     passes->asked = passes->questions;
     passes->rows = 0;
     struct message *message = effects_send(effects, MESSAGE_PASS_SYNC);

@@ -15,6 +15,8 @@
 
 #include <string.h>
 
+enum { LEASE_AGAIN_MS = 100 };
+
 static bool is_preferred(const struct arbiter *self, const struct shard *shard) {
     return shard->number % self->config->arbiter_instances == self->config->arbiter_index;
 }
@@ -78,6 +80,9 @@ void shard_lease(struct arbiter *self, struct shard *shard, enum lease_outcome o
         if (shard->lease_silent_since_ms == 0) shard->lease_silent_since_ms = self->now_ms;
         may_claim = is_preferred(self, shard) && !shard->other && !shard->fenced &&
                     self->now_ms - shard->lease_silent_since_ms >= self->config->cluster_silence_ms;
+        /* Who serves nothing yet asks again soon: at a start Redis is not connected yet. */
+        if (shard->phase == PHASE_STANDBY && shard->lease_at_ms > self->now_ms + LEASE_AGAIN_MS)
+            shard->lease_at_ms = self->now_ms + LEASE_AGAIN_MS;
         break;
     }
     if (may_claim && shard->phase == PHASE_STANDBY && self->now_ms >= shard->claim_at_ms) {

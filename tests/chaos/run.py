@@ -260,6 +260,7 @@ def table(results, minutes):
     print(f"  v1               {sum(v1.values())} calls, {silent} without an answer")
     print(f"  log              {sum(result['rows'] for result in results)} rows")
     audit = merged(results, "audit")
+    audit["active at most"] = max(result["audit"]["active at most"] for result in results)
     print("  audit            " + ", ".join(f"{name} {count}" for name, count in sorted(audit.items())))
     effects = sum(operations[(kind, "ok")] for kind in ("HOLD", "PAY", "CANCEL"))
     return dict(
