@@ -132,6 +132,15 @@ static void wipe_redis(struct world *w) {
     mark(w, MARK_REDIS_WIPED);
 }
 
+/* It is read-only, or nobody can connect to it. */
+static void refuse(struct world *w, uint64_t until_us) {
+    if (chance_hit(&w->chance, 500)) {
+        w->store->refuses_until_us = until_us;
+    } else {
+        w->store->away_until_us = until_us;
+    }
+}
+
 static void happen(struct world *w, enum fault fault) {
     uint64_t until_us = w->now_us + lasts_us(w);
     struct node *node = some_node(w);
@@ -151,7 +160,7 @@ static void happen(struct world *w, enum fault fault) {
         mark(w, MARK_REDIS_BACK);
         break;
     case FAULT_REDIS_MUTE: w->redis->mute_until_us = until_us; break;
-    case FAULT_STORE_REFUSES: w->store->refuses_until_us = until_us; break;
+    case FAULT_STORE_REFUSES: refuse(w, until_us); break;
     case FAULT_STORE_STALLS: w->store->stalls_until_us = until_us; break;
     case FAULT_PSP_DOWN: w->psp->down_until_us = until_us; break;
     case FAULT_KAFKA_DOWN: w->kafka->down_until_us = until_us; break;
@@ -189,7 +198,7 @@ void faults_begin(struct world *w) {
 void faults_heal(struct world *w) {
     net_heal(w);
     w->redis->down_until_us = w->redis->mute_until_us = 0;
-    w->store->refuses_until_us = w->store->stalls_until_us = 0;
+    w->store->refuses_until_us = w->store->away_until_us = w->store->stalls_until_us = 0;
     w->psp->down_until_us = w->kafka->down_until_us = 0;
     for (uint32_t i = 0; i < w->node_count; i++) {
         struct node *node = &w->nodes[i];
