@@ -187,7 +187,7 @@ endif
 CONFORMANCE := $(OBJ)/tests/conformance
 CONFORMANCE_CASES := $(patsubst %,tests/conformance/%.c,cases batch_cases claim_cases fault_cases waiting_cases)
 .PHONY: conformance
-conformance: $(CONFORMANCE)-servers $(CONFORMANCE)-model
+conformance: $(CONFORMANCE)-servers $(CONFORMANCE)-model $(CONFORMANCE)-redis
 	@PYTHON=$(PYTHON) tests/conformance/run $(CONFORMANCE)
 
 $(CONFORMANCE)-servers: $(call object,$(CONFORMANCE_CASES) $(patsubst %,tests/conformance/%.c,main proxy server server_cases)) $(LIB)
@@ -198,6 +198,11 @@ CONFORMANCE_MODEL := $(CONFORMANCE_CASES) tests/conformance/model.c tests/confor
 	$(patsubst %,tests/sim/%.c,persister store store_rows world)
 $(CONFORMANCE)-model: $(CONFORMANCE_MODEL:%.c=$(CONFORMANCE)/%.o) $(LIB)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
+
+CONFORMANCE_REDIS := $(wildcard tests/conformance/redis_*.c) tests/sim/redis.c tests/sim/world.c
+$(CONFORMANCE)/tests/sim/redis.o: $(OBJ)/embedded_scripts.inc
+$(CONFORMANCE)-redis: $(CONFORMANCE_REDIS:%.c=$(CONFORMANCE)/%.o) $(LIB)
+	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(shell pkg-config --libs lua5.1) -lcmocka -lpthread -lm
 
 $(CONFORMANCE)/%.o: %.c
 	@mkdir -p $(@D)
