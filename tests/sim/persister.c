@@ -173,6 +173,7 @@ static void batch_answered(struct world *w, struct job *job, enum attempt_next n
     uint64_t last_seq = job->batch.first_seq + job->batch.count - 1;
     if (next == ATTEMPT_SILENCE) {
         *unknown_of(job) = (struct unknown){job->batch.epoch, last_seq};
+        mark(w, MARK_STAYS_UNKNOWN);
     } else {
         if (job->attempts.unknown) *unknown_of(job) = (struct unknown){0, 0};
         say_outcome(w, job, outcome);
@@ -184,7 +185,10 @@ static void batch_ended(struct world *w, struct job *job, enum verdict verdict) 
     enum store_outcome outcome = STORE_REFUSED;
     bool was_unknown = job->attempts.unknown;
     if (!is_of_this_life(job)) return;
-    if (verdict == VERDICT_REFUSED) verdict = store_head(w, &job->batch);
+    if (verdict == VERDICT_REFUSED) {
+        verdict = store_head(w, &job->batch);
+        if (verdict == VERDICT_DUP) mark(w, MARK_KNOWN_BY_READING);
+    }
     enum attempt_next next = attempt_ran(&job->attempts, verdict, &outcome);
     if (verdict == VERDICT_UNKNOWN && !was_unknown) metric_add(METRIC_STORE_UNKNOWN, 1);
     switch (next) {
@@ -207,6 +211,7 @@ static void claim_failed(struct world *w, struct job *job) {
         begin_job(w, job);
         return;
     }
+    mark(w, MARK_CLAIM_FAILED);
     say_error(w, job, ERROR_UNAVAILABLE);
     finish(w, job);
 }
@@ -241,6 +246,7 @@ static void commit(struct world *w, void *arg, uint64_t a, uint64_t b) {
     if (row->holder == job) {
         row->holder = NULL;
     } else {
+        mark(w, MARK_LOCK_ENDED);
         job->verdict = VERDICT_UNKNOWN; /* it was ended, and with it its connection */
     }
     if (!is_of_this_life(job)) mark(w, MARK_CRASH_IN_COMMIT);
@@ -277,6 +283,7 @@ static struct job *detach(struct world *w, struct job *job) {
     struct job *detached = world_alloc(w, sizeof *detached);
     *detached = *job;
     detached->detached = true;
+    mark(w, MARK_RUNS_ON);
     job->lost_copy = detached;
     batch_ended(w, job, VERDICT_UNKNOWN);
     return detached;
