@@ -8,7 +8,7 @@
 
 #include <inttypes.h>
 
-enum { REDIS_SAVES_EVERY_US = 300000 };
+enum { REDIS_SAVES_EVERY_US = 300000, LOCKS_WAITED_FOR_US = 2000000 };
 
 static uint64_t lasts_us(struct world *w) {
     return 1000 + chance_below(&w->chance, w->plan.fault_us);
@@ -132,13 +132,20 @@ static void wipe_redis(struct world *w) {
     mark(w, MARK_REDIS_WIPED);
 }
 
-/* It is read-only, or nobody can connect to it. */
+/* It is read-only, or nobody can connect to it; it may come back read-only. */
 static void refuse(struct world *w, uint64_t until_us) {
     if (chance_hit(&w->chance, 500)) {
         w->store->refuses_until_us = until_us;
     } else {
         w->store->away_until_us = until_us;
+        if (chance_hit(&w->chance, 500)) w->store->refuses_until_us = until_us + 2 * lasts_us(w);
     }
+}
+
+/* For a moment, or for longer than anybody waits for a lock. */
+static void stall(struct world *w, uint64_t until_us) {
+    w->store->stalls_until_us = until_us;
+    if (chance_hit(&w->chance, 500)) w->store->stalls_until_us += LOCKS_WAITED_FOR_US;
 }
 
 static void happen(struct world *w, enum fault fault) {
@@ -161,7 +168,7 @@ static void happen(struct world *w, enum fault fault) {
         break;
     case FAULT_REDIS_MUTE: w->redis->mute_until_us = until_us; break;
     case FAULT_STORE_REFUSES: refuse(w, until_us); break;
-    case FAULT_STORE_STALLS: w->store->stalls_until_us = until_us; break;
+    case FAULT_STORE_STALLS: stall(w, until_us); break;
     case FAULT_PSP_DOWN: w->psp->down_until_us = until_us; break;
     case FAULT_KAFKA_DOWN: w->kafka->down_until_us = until_us; break;
     case FAULT_KAFKA_WIPE:
