@@ -48,8 +48,10 @@ static void go_back(void) {
     freeReplyObject(ask("DEBUG RELOAD NOSAVE"));
 }
 
+static bool forgets_scripts; /* before the next call */
+
 static void forget_scripts(void) {
-    freeReplyObject(ask("SCRIPT FLUSH"));
+    forgets_scripts = true;
 }
 
 static void pass_ms(unsigned ms) {
@@ -77,10 +79,19 @@ static void on_done(void *arg, const struct redis_reply *reply) {
     loop_stop(errand->loop);
 }
 
-static void on_connected(void *arg) {
+/* Answers come in order: by now it has loaded the scripts, and calls them by their SHA-1. */
+static void on_loaded(void *arg, const struct redis_reply *reply) {
     struct errand *errand = arg;
+    require(reply->kind == REDIS_TEXT);
+    if (forgets_scripts) freeReplyObject(ask("SCRIPT FLUSH"));
+    forgets_scripts = false;
     redis_client_script(errand->client, errand->script, 1, errand->argc, errand->argv, NULL,
                         on_done, errand);
+}
+
+static void on_connected(void *arg) {
+    struct errand *errand = arg;
+    redis_client_command(errand->client, 1, (const char *const[]){"PING"}, NULL, on_loaded, errand);
 }
 
 static void script(const char *name, unsigned argc, const char *const *argv,
