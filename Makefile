@@ -182,15 +182,32 @@ mutants: $(SIM_OBJ)/simulator
 	@$(SIM_RUN) $< --mutants --seeds 1000 --base $(BASE_SEED) --jobs $(JOBS)
 endif
 
-# The same cases against a real MariaDB and a real MySQL 8.
-CONFORMANCE := $(call object,$(wildcard tests/conformance/*.c))
+# The same cases against a real MariaDB, a real MySQL 8 and the simulator's model of them; others against a real Redis and
+# its model. The models are built anew with a larger house.
+CONFORMANCE := $(OBJ)/tests/conformance
+CONFORMANCE_CASES := $(patsubst %,tests/conformance/%.c,cases batch_cases claim_cases fault_cases waiting_cases)
 .PHONY: conformance
-conformance: $(OBJ)/tests/conformance-servers
-	@PYTHON=$(PYTHON) tests/conformance/run $<
+conformance: $(CONFORMANCE)-servers $(CONFORMANCE)-model $(CONFORMANCE)-redis
+	@PYTHON=$(PYTHON) tests/conformance/run $(CONFORMANCE)
 
-$(OBJ)/tests/conformance-servers: $(CONFORMANCE) $(LIB)
+$(CONFORMANCE)-servers: $(call object,$(CONFORMANCE_CASES) $(patsubst %,tests/conformance/%.c,main proxy server server_cases)) $(LIB)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
+
+CONFORMANCE_MODEL := $(CONFORMANCE_CASES) tests/conformance/model.c tests/conformance/model_main.c \
+	$(patsubst %,tests/sim/%.c,persister store store_rows world)
+$(CONFORMANCE)-model: $(CONFORMANCE_MODEL:%.c=$(CONFORMANCE)/%.o) $(LIB)
+	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
+
+CONFORMANCE_REDIS := $(wildcard tests/conformance/redis_*.c) tests/sim/redis.c tests/sim/world.c
+$(CONFORMANCE)/tests/sim/redis.o: $(OBJ)/embedded_scripts.inc
+$(CONFORMANCE)-redis: $(CONFORMANCE_REDIS:%.c=$(CONFORMANCE)/%.o) $(LIB)
+	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(shell pkg-config --libs lua5.1) -lcmocka -lpthread -lm
+
+$(CONFORMANCE)/%.o: %.c
+	@mkdir -p $(@D)
+	$(SAY) "cc      $<"
+	$(QUIET)$(CC) $(CFLAGS) $(PKG_CFLAGS) $(SIM_FLAGS) -DTICKETLAB_CONFORMANCE -c -o $@ $<
 
 # Faults on real processes under a load of real clients, and an independent verdict. SEED= plays another run.
 .PHONY: chaos

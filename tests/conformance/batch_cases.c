@@ -127,6 +127,106 @@ static void a_request_has_one_effect(void **state) {
     assert_int_equal(commit(batch), STORE_OK);
 }
 
+static void a_batch_has_a_request_once(void **state) {
+    (void)state;
+    uint64_t epoch = take(shard);
+    struct batch *batch = new_batch(epoch, 1);
+    add(batch, CHANGE_HOLD, seat(1), 1, 11);
+    by_request(batch, 1);
+    add(batch, CHANGE_HOLD, seat(2), 1, 12)->user_id = 711;
+    by_request(batch, 1);
+    assert_conflict(batch, 0);
+    batch->seats[1].change.user_id = 712;
+    assert_int_equal(commit(batch), STORE_OK);
+}
+
+static void anothers_seat_is_a_conflict(void **state) {
+    (void)state;
+    uint64_t epoch = take(shard);
+    struct batch *batch = new_batch(epoch, 1);
+    add(batch, CHANGE_HOLD, seat(1), 1, 11);
+    add(batch, CHANGE_HOLD, seat(1) + 100, 1, 12); /* the next shard's */
+    assert_conflict(batch, 0);
+    batch->seats[1].change.seat_id = seat(SEATS) + 1; /* nobody's */
+    assert_conflict(batch, 0);
+}
+
+static void a_seat_changes_once_in_a_batch(void **state) {
+    (void)state;
+    uint64_t epoch = take(shard);
+    struct batch *batch = new_batch(epoch, 1);
+    add(batch, CHANGE_HOLD, seat(1), 1, 11);
+    add(batch, CHANGE_PAY, seat(1), 2, 11);
+    assert_conflict(batch, 0);
+}
+
+static void a_reservation_is_held_once(void **state) {
+    (void)state;
+    uint64_t epoch = take(shard);
+    struct batch *batch = new_batch(epoch, 1);
+    add(batch, CHANGE_HOLD, seat(1), 1, 11);
+    assert_int_equal(commit(batch), STORE_OK);
+    batch = new_batch(epoch, 2);
+    add(batch, CHANGE_HOLD, seat(2), 1, 11);
+    assert_conflict(batch, 1);
+    assert_seat(2, SEAT_FREE, 0);
+}
+
+static void a_payment_is_begun_once_and_before_it_goes_on(void **state) {
+    (void)state;
+    uint64_t epoch = take(shard);
+    struct batch *batch = new_batch(epoch, 1);
+    add(batch, CHANGE_HOLD, seat(1), 1, 11);
+    assert_int_equal(commit(batch), STORE_OK);
+    batch = new_batch(epoch, 2);
+    add(batch, CHANGE_CONFIRM, seat(1), 2, 11)->payment_state = PAYMENT_AUTHORISED;
+    assert_conflict(batch, 1); /* of a payment that is not there */
+    batch = new_batch(epoch, 2);
+    add(batch, CHANGE_PAY, seat(1), 2, 11);
+    add(batch, CHANGE_CAPTURED, seat(1), 0, 11)->payment_state = PAYMENT_CAPTURED;
+    assert_int_equal(commit(batch), STORE_OK); /* the batch's own is */
+    batch = new_batch(epoch, 4);
+    add(batch, CHANGE_PAY, seat(1), 3, 11);
+    assert_conflict(batch, 3);
+    assert_seat(1, SEAT_PAYING, 2);
+    const struct answer *row = row_of(MESSAGE_RESERVATION_ROW, 11);
+    assert_non_null(row);
+    assert_int_equal(row->reservation_row.payment_state, PAYMENT_CAPTURED);
+}
+
+static void anothers_user_is_a_conflict(void **state) {
+    (void)state;
+    uint64_t epoch = take(shard);
+    struct batch *batch = new_batch(epoch, 1);
+    add(batch, CHANGE_HOLD, seat(1), 1, 11);
+    assert_int_equal(commit(batch), STORE_OK);
+    batch = new_batch(epoch, 2);
+    add(batch, CHANGE_CANCEL, seat(1), 2, 11)->user_id = 999;
+    assert_conflict(batch, 1);
+    batch->seats[0].change.user_id = 711;
+    assert_int_equal(commit(batch), STORE_OK);
+    assert_seat(1, SEAT_FREE, 2);
+}
+
+/* Shards know nothing of each other: each has a reservation 11 of its own here. */
+static void a_shard_has_its_own_reservations(void **state) {
+    (void)state;
+    uint32_t first = shard;
+    for (uint32_t i = 0; i < 2; i++) {
+        shard = i == 0 ? first : SHARDS - 3; /* no case's */
+        uint64_t epoch = take(shard);
+        struct batch *batch = new_batch(epoch, 1);
+        add(batch, CHANGE_HOLD, seat(1), 1, 11);
+        by_request(batch, 1);
+        assert_int_equal(commit(batch), STORE_OK);
+    }
+    shard = first;
+    assert_seat(1, SEAT_HELD, 1);
+    const struct answer *row = row_of(MESSAGE_RESERVATION_ROW, 11);
+    assert_non_null(row);
+    assert_int_equal(row->reservation_row.seats[0], seat(1));
+}
+
 static void a_seat_goes_through_its_life(void **state) {
     (void)state;
     static const enum change lives[][6] = {
@@ -183,6 +283,13 @@ const struct CMUnitTest batch_cases[] = {
     cmocka_unit_test(anothers_reservation_is_a_conflict),
     cmocka_unit_test(a_duplicate_key_is_a_conflict),
     cmocka_unit_test(a_request_has_one_effect),
+    cmocka_unit_test(a_batch_has_a_request_once),
+    cmocka_unit_test(anothers_seat_is_a_conflict),
+    cmocka_unit_test(a_seat_changes_once_in_a_batch),
+    cmocka_unit_test(a_reservation_is_held_once),
+    cmocka_unit_test(a_payment_is_begun_once_and_before_it_goes_on),
+    cmocka_unit_test(anothers_user_is_a_conflict),
+    cmocka_unit_test(a_shard_has_its_own_reservations),
     cmocka_unit_test(a_seat_goes_through_its_life),
     cmocka_unit_test(the_longest_batch_is_taken),
 };

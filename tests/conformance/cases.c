@@ -25,7 +25,7 @@ struct claim claim_of(uint32_t of_shard) {
         .from = {1, 2, 3}, .request_id = {{1, 2, 3, 4}}, .shard = of_shard, .owner = "o'wner \\"};
 }
 
-void take_with(unsigned lane, enum fault fault, uint32_t of_shard) {
+void take_with(unsigned lane, enum call_fault fault, uint32_t of_shard) {
     struct claim claim = claim_of(of_shard);
     memset(&loaded, 0, sizeof loaded);
     store->claim(store->self, lane, fault, &claim, on_answer, &loaded);
@@ -116,7 +116,7 @@ void by_request(struct batch *batch, uint8_t number) {
     last->change.body_hash = UINT64_C(0xfedcba9876543210);
 }
 
-unsigned commit_under(enum fault fault, const struct batch *batch) {
+unsigned commit_under(enum call_fault fault, const struct batch *batch) {
     struct answer answer = {0};
     if (!store->batch(store->self, 0, fault, batch, &answer)) return SILENCE;
     assert_int_equal(answer.type, MESSAGE_STORED);
@@ -161,9 +161,10 @@ int cases_run(struct store_under_test *the_store, unsigned *ret_count) {
         unsigned count;
     } groups[] = {{batch_cases, batch_case_count},
                   {fault_cases, fault_case_count},
-                  {claim_cases, claim_case_count}};
+                  {claim_cases, claim_case_count},
+                  {waiting_cases, waiting_case_count}};
     unsigned count = 0;
-    for (unsigned g = 0; g < 3; g++) {
+    for (unsigned g = 0; g < sizeof groups / sizeof groups[0]; g++) {
         for (unsigned i = 0; i < groups[g].count; i++) {
             require(count < 64);
             all[count] = groups[g].cases[i];

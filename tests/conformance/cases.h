@@ -25,7 +25,7 @@ struct loaded {
 /* Claim the shard through lane 0; its epoch. The rows are in `loaded`. */
 extern struct loaded loaded;
 uint64_t take(uint32_t of_shard);
-void take_with(unsigned lane, enum fault fault, uint32_t of_shard);
+void take_with(unsigned lane, enum call_fault fault, uint32_t of_shard);
 struct claim claim_of(uint32_t of_shard);
 lane_emit_fn on_answer; /* its argument: struct loaded */
 
@@ -50,7 +50,7 @@ void by_request(struct batch *batch, uint8_t number);
 /* The outcome of a batch through lane 0. */
 enum { SILENCE = 99 };
 unsigned commit(const struct batch *batch);
-unsigned commit_under(enum fault fault, const struct batch *batch);
+unsigned commit_under(enum call_fault fault, const struct batch *batch);
 
 /* The shard's log has these rows and no others. */
 void assert_log(uint64_t rows);
@@ -58,7 +58,7 @@ void assert_log(uint64_t rows);
 /* The database is at this change, and the seat (of the case's shard) in this state and version. */
 void assert_seat(uint32_t i, uint8_t state, uint64_t version);
 
-extern const struct CMUnitTest batch_cases[], fault_cases[], claim_cases[];
-extern const unsigned batch_case_count, fault_case_count, claim_case_count;
+extern const struct CMUnitTest batch_cases[], fault_cases[], claim_cases[], waiting_cases[];
+extern const unsigned batch_case_count, fault_case_count, claim_case_count, waiting_case_count;
 
 #endif

@@ -3,7 +3,7 @@
 #include "tests/conformance/cases.h"
 
 /* Commit a batch of two under a fault; what it comes to. */
-static unsigned under(enum fault fault, struct batch **ret_batch) {
+static unsigned under(enum call_fault fault, struct batch **ret_batch) {
     uint64_t epoch = take(shard);
     struct batch *batch = new_batch(epoch, 1);
     add(batch, CHANGE_HOLD, seat(1), 1, 11);

@@ -201,7 +201,7 @@ static void recover(struct lane *lane) {
     while (!lane_look(lane)) wait_for("the lane to work", begun_ms, LOOK_MS);
 }
 
-static bool batch_under(void *self, unsigned lane, enum fault fault, const struct batch *batch,
+static bool batch_under(void *self, unsigned lane, enum call_fault fault, const struct batch *batch,
                         struct answer *ret_answer) {
     struct server *server = self;
     struct flight flight = {.lane = server->lanes[lane], .batch = batch, .answer = ret_answer};
@@ -250,7 +250,7 @@ static struct mysql_client *stuck_owner(struct server *server, uint32_t shard) {
     return owner;
 }
 
-static void claim_under(void *self, unsigned lane, enum fault fault, const struct claim *claim,
+static void claim_under(void *self, unsigned lane, enum call_fault fault, const struct claim *claim,
                         lane_emit_fn *emit, void *arg) {
     struct server *server = self;
     struct mysql_client *owner = NULL;

@@ -65,9 +65,9 @@ static void the_views_show_what_is_sold(void **state) {
 
 int server_cases_run(struct server *the_server, unsigned *ret_count) {
     static const struct CMUnitTest cases[] = {
-        cmocka_unit_test(migrations_run_again),
-        cmocka_unit_test(other_shards_are_refused),
-        cmocka_unit_test(the_views_show_what_is_sold),
+#define SERVER_CASE(name, reason) cmocka_unit_test(name),
+#include "tests/conformance/server_cases.def"
+#undef SERVER_CASE
     };
     server = the_server;
     store = server_store(the_server);

@@ -15,7 +15,7 @@
 enum { LANES = 2, SEATS = 16, SHARDS = 64 };
 
 /* What happens while one call is carried out. It is over when the call returns. */
-enum fault {
+enum call_fault {
     FAULT_NONE,
     FAULT_LOST_BEFORE,        /* the connection is lost before the server has seen the text */
     FAULT_LOST_AFTER_COMMIT,  /* it is lost after COMMIT, before the reply */
@@ -34,11 +34,11 @@ struct store_under_test {
     void *self;
 
     /* True: answered. False: silence. */
-    bool (*batch)(void *self, unsigned lane, enum fault fault, const struct batch *batch,
+    bool (*batch)(void *self, unsigned lane, enum call_fault fault, const struct batch *batch,
                   struct answer *ret_answer);
 
     /* Answers go to `emit`, in this thread. */
-    void (*claim)(void *self, unsigned lane, enum fault fault, const struct claim *claim,
+    void (*claim)(void *self, unsigned lane, enum call_fault fault, const struct claim *claim,
                   lane_emit_fn *emit, void *arg);
 
     /* Lane 0 sends a batch; while it is in the middle of its transaction, lane 1 claims the shard.

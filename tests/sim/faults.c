@@ -8,7 +8,7 @@
 
 #include <inttypes.h>
 
-enum { REDIS_SAVES_EVERY_US = 300000 };
+enum { REDIS_SAVES_EVERY_US = 300000, LOCKS_WAITED_FOR_US = 2000000 };
 
 static uint64_t lasts_us(struct world *w) {
     return 1000 + chance_below(&w->chance, w->plan.fault_us);
@@ -132,6 +132,22 @@ static void wipe_redis(struct world *w) {
     mark(w, MARK_REDIS_WIPED);
 }
 
+/* It is read-only, or nobody can connect to it; it may come back read-only. */
+static void refuse(struct world *w, uint64_t until_us) {
+    if (chance_hit(&w->chance, 500)) {
+        w->store->refuses_until_us = until_us;
+    } else {
+        w->store->away_until_us = until_us;
+        if (chance_hit(&w->chance, 500)) w->store->refuses_until_us = until_us + 2 * lasts_us(w);
+    }
+}
+
+/* For a moment, or for longer than anybody waits for a lock. */
+static void stall(struct world *w, uint64_t until_us) {
+    w->store->stalls_until_us = until_us;
+    if (chance_hit(&w->chance, 500)) w->store->stalls_until_us += LOCKS_WAITED_FOR_US;
+}
+
 static void happen(struct world *w, enum fault fault) {
     uint64_t until_us = w->now_us + lasts_us(w);
     struct node *node = some_node(w);
@@ -151,8 +167,8 @@ static void happen(struct world *w, enum fault fault) {
         mark(w, MARK_REDIS_BACK);
         break;
     case FAULT_REDIS_MUTE: w->redis->mute_until_us = until_us; break;
-    case FAULT_STORE_REFUSES: w->store->refuses_until_us = until_us; break;
-    case FAULT_STORE_STALLS: w->store->stalls_until_us = until_us; break;
+    case FAULT_STORE_REFUSES: refuse(w, until_us); break;
+    case FAULT_STORE_STALLS: stall(w, until_us); break;
     case FAULT_PSP_DOWN: w->psp->down_until_us = until_us; break;
     case FAULT_KAFKA_DOWN: w->kafka->down_until_us = until_us; break;
     case FAULT_KAFKA_WIPE:
@@ -189,7 +205,7 @@ void faults_begin(struct world *w) {
 void faults_heal(struct world *w) {
     net_heal(w);
     w->redis->down_until_us = w->redis->mute_until_us = 0;
-    w->store->refuses_until_us = w->store->stalls_until_us = 0;
+    w->store->refuses_until_us = w->store->away_until_us = w->store->stalls_until_us = 0;
     w->psp->down_until_us = w->kafka->down_until_us = 0;
     for (uint32_t i = 0; i < w->node_count; i++) {
         struct node *node = &w->nodes[i];

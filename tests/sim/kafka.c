@@ -90,7 +90,7 @@ static void reported(struct world *w, void *arg, uint64_t failed, uint64_t unuse
     if (MUTANT(CURSOR_BY_AUTO_ID) || s->record.seq <= lane->cursor) return;
     lane_delivered(lane, s->record.seq);
     bridge->moved = true;
-    if (chance_hit(&w->chance, 200) && w->store->refuses_until_us <= w->now_us) save(w);
+    if (chance_hit(&w->chance, 200) && !store_refuses(w)) save(w);
 }
 
 /* A producer's reports come in the order of what it sent. */
@@ -196,7 +196,7 @@ static void turn(struct world *w, void *arg, uint64_t life, uint64_t unused) {
     struct bridge *bridge = w->bridge;
     (void)unused;
     if (!node->up || node->life != life) return;
-    bool store_away = w->store->refuses_until_us > w->now_us;
+    bool store_away = store_refuses(w);
     bool away = node->paused_until_us > w->now_us || w->kafka->down_until_us > w->now_us;
     for (uint32_t p = 0; bridge->open && p < SIM_PARTITIONS; p++)
         bridge->lost =

@@ -62,6 +62,7 @@ struct node {
     uint32_t claim_rows[SIM_SHARDS_MAX + 1];
 
     struct route *route; /* of a broker */
+    struct persister *persister;
 };
 
 /* Make a process that is not yet up. `actor` NULL: on_frame and on_start are set by the caller. */

@@ -82,6 +82,7 @@ static void draw_faults(struct plan *plan, struct chance *c) {
     plan->store_deadlock = (uint32_t)ONE_OF(c, 0, 0, 10, 100);
     plan->store_gap = (uint32_t)ONE_OF(c, 0, 0, 0, 5);
     plan->store_lost_before = (uint32_t)ONE_OF(c, 0, 0, 10, 50);
+    plan->store_lost_running = (uint32_t)ONE_OF(c, 0, 0, 10, 50);
     plan->store_lost_after = (uint32_t)ONE_OF(c, 0, 0, 10, 50);
     plan->redis_mute = (uint32_t)ONE_OF(c, 0, 0, 2, 20);
     plan->psp_lost = (uint32_t)ONE_OF(c, 0, 0, 20, 200);

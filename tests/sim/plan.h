@@ -41,7 +41,7 @@ struct plan {
     uint64_t delay_us_min, delay_us_max; /* of the network */
     uint32_t drop, duplicate, reorder;   /* of frames, per mille */
     uint64_t store_us_min, store_us_max; /* of a transaction */
-    uint32_t store_deadlock, store_gap, store_lost_before,
+    uint32_t store_deadlock, store_gap, store_lost_before, store_lost_running,
         store_lost_after;            /* of transactions, per mille */
     uint32_t redis_mute;             /* of calls without an answer, per mille */
     uint64_t psp_us_min, psp_us_max; /* of a decision */

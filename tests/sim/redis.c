@@ -31,6 +31,7 @@ static struct redis_key *find(struct world *w, const char *name) {
     return NULL;
 }
 
+/* A key that is there is of this kind. */
 static struct redis_key *make(struct world *w, const char *name, enum redis_kind kind) {
     struct redis_state *state = &w->redis->state;
     struct redis_key *key = find(w, name);
@@ -57,6 +58,17 @@ static bool forget(struct world *w, const char *name) {
     if (key == NULL) return false;
     key->kind = REDIS_GONE;
     return true;
+}
+
+static void put_text(char *out, size_t size, const char *text) {
+    require(strlen(text) < size);
+    memcpy(out, text, strlen(text) + 1);
+}
+
+void redis_put(struct world *w, const char *name, const char *value) {
+    forget(w, name);
+    struct redis_key *key = make(w, name, REDIS_STRING);
+    put_text(key->value, sizeof key->value, value);
 }
 
 static struct redis_item *member_of(struct redis_key *key, const char *member) {
@@ -105,8 +117,20 @@ static void zadd(struct world *w, const char *name, double score, const char *me
 
 /* ---- commands, as scripts call them --------------------------------------------------------- */
 
+/* The key of a command: NULL if it is not there; one of another kind ends the script. */
+static struct redis_key *key_of(lua_State *lua, enum redis_kind kind) {
+    struct redis_key *key = find(world, luaL_checkstring(lua, 2));
+    if (key != NULL && key->kind != kind) luaL_error(lua, "WRONGTYPE of %s", key->name);
+    return key;
+}
+
+static struct redis_key *key_for(lua_State *lua, enum redis_kind kind) {
+    (void)key_of(lua, kind);
+    return make(world, luaL_checkstring(lua, 2), kind);
+}
+
 static int call_get(lua_State *lua) {
-    const struct redis_key *key = find(world, luaL_checkstring(lua, 2));
+    const struct redis_key *key = key_of(lua, REDIS_STRING);
     if (key == NULL) {
         lua_pushboolean(lua, 0);
     } else {
@@ -115,17 +139,26 @@ static int call_get(lua_State *lua) {
     return 1;
 }
 
+/* A whole number of milliseconds, as Redis reads it. */
+static uint64_t check_ttl_us(lua_State *lua, int argument) {
+    const char *text = luaL_checkstring(lua, argument);
+    char *end;
+    long long ttl_ms = strtoll(text, &end, 10);
+    bool is_number = end != text && *end == 0 && *text != ' ' && *text != '+';
+    if (!is_number) luaL_error(lua, "value is not an integer or out of range");
+    if (ttl_ms < 1 || ttl_ms > INT64_MAX / 1000 / 2) luaL_error(lua, "invalid expire time");
+    return (uint64_t)ttl_ms * 1000;
+}
+
 static int call_set(lua_State *lua) {
     const char *name = luaL_checkstring(lua, 2), *value = luaL_checkstring(lua, 3);
-    forget(world, name);
-    struct redis_key *key = make(world, name, REDIS_STRING);
-    snprintf(key->value, sizeof key->value, "%s", value);
+    uint64_t ttl_us = 0;
     if (lua_gettop(lua) > 3) {
         if (strcmp(luaL_checkstring(lua, 4), "PX") != 0) return luaL_error(lua, "SET: not PX");
-        lua_Number ttl_ms = luaL_checknumber(lua, 5);
-        if (ttl_ms < 1) return luaL_error(lua, "invalid expire time in 'set' command");
-        key->expires_us = world->now_us + (uint64_t)ttl_ms * 1000;
+        ttl_us = check_ttl_us(lua, 5);
     }
+    redis_put(world, name, value);
+    if (ttl_us > 0) find(world, name)->expires_us = world->now_us + ttl_us;
     lua_pushstring(lua, "OK");
     return 1;
 }
@@ -138,17 +171,17 @@ static int call_del(lua_State *lua) {
 }
 
 static int call_hset(lua_State *lua) {
-    struct redis_key *key = make(world, luaL_checkstring(lua, 2), REDIS_HASH);
+    struct redis_key *key = key_for(lua, REDIS_HASH);
     for (int i = 3; i + 1 <= lua_gettop(lua); i += 2) {
         struct redis_item *item = add_member(world, key, luaL_checkstring(lua, i));
-        snprintf(item->value, sizeof item->value, "%s", luaL_checkstring(lua, i + 1));
+        put_text(item->value, sizeof item->value, luaL_checkstring(lua, i + 1));
     }
     lua_pushinteger(lua, 1);
     return 1;
 }
 
 static int call_hmget(lua_State *lua) {
-    struct redis_key *key = find(world, luaL_checkstring(lua, 2));
+    struct redis_key *key = key_of(lua, REDIS_HASH);
     lua_newtable(lua);
     for (int i = 3; i <= lua_gettop(lua) - 1; i++) {
         const struct redis_item *item =
@@ -164,27 +197,25 @@ static int call_hmget(lua_State *lua) {
 }
 
 static int call_zadd(lua_State *lua) {
+    (void)key_of(lua, REDIS_ZSET);
     zadd(world, luaL_checkstring(lua, 2), luaL_checknumber(lua, 3), luaL_checkstring(lua, 4));
     lua_pushinteger(lua, 1);
     return 1;
 }
 
 static int call_zrem(lua_State *lua) {
-    struct redis_key *key = find(world, luaL_checkstring(lua, 2));
+    struct redis_key *key = key_of(lua, REDIS_ZSET);
     lua_pushinteger(lua, remove_member(key, luaL_checkstring(lua, 3)));
     return 1;
 }
 
 static int call_sadd(lua_State *lua) {
-    (void)add_member(world, make(world, luaL_checkstring(lua, 2), REDIS_SET),
-                     luaL_checkstring(lua, 3));
+    (void)add_member(world, key_for(lua, REDIS_SET), luaL_checkstring(lua, 3));
     lua_pushinteger(lua, 1);
     return 1;
 }
 
-/* SMEMBERS and ZRANGE of all. */
-static int call_members(lua_State *lua) {
-    const struct redis_key *key = find(world, luaL_checkstring(lua, 2));
+static int push_members(lua_State *lua, const struct redis_key *key) {
     lua_newtable(lua);
     for (uint32_t i = 0; key != NULL && i < key->count; i++) {
         lua_pushstring(lua, key->items[i].member);
@@ -193,15 +224,24 @@ static int call_members(lua_State *lua) {
     return 1;
 }
 
+static int call_smembers(lua_State *lua) {
+    return push_members(lua, key_of(lua, REDIS_SET));
+}
+
+/* Of all. */
+static int call_zrange(lua_State *lua) {
+    return push_members(lua, key_of(lua, REDIS_ZSET));
+}
+
 static int call(lua_State *lua) {
     static const struct {
         const char *name;
         lua_CFunction run;
     } commands[] = {
-        {"GET", call_get},        {"SET", call_set},          {"DEL", call_del},
-        {"UNLINK", call_del},     {"HSET", call_hset},        {"HMGET", call_hmget},
-        {"ZADD", call_zadd},      {"ZREM", call_zrem},        {"SADD", call_sadd},
-        {"ZRANGE", call_members}, {"SMEMBERS", call_members},
+        {"GET", call_get},       {"SET", call_set},           {"DEL", call_del},
+        {"UNLINK", call_del},    {"HSET", call_hset},         {"HMGET", call_hmget},
+        {"ZADD", call_zadd},     {"ZREM", call_zrem},         {"SADD", call_sadd},
+        {"ZRANGE", call_zrange}, {"SMEMBERS", call_smembers},
     };
     const char *name = luaL_checkstring(lua, 1);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
@@ -246,10 +286,12 @@ void redis_script(struct world *w, const char *script, unsigned argc, const char
     set_list(lua, "KEYS", 1, argv);
     set_list(lua, "ARGV", argc - 1, argv + 1);
     lua_getfield(lua, LUA_REGISTRYINDEX, script);
-    if (lua_pcall(lua, 0, 1, 0) != 0)
-        violation(w, "I9", 0, "script %s: %s", script, lua_tostring(lua, -1));
     *ret_result = (struct redis_result){0};
-    if (lua_type(lua, -1) == LUA_TNUMBER) {
+    if (lua_pcall(lua, 0, 1, 0) != 0) {
+        ret_result->kind = ANSWER_ERROR;
+        snprintf(ret_result->text, sizeof ret_result->text, "%s: %s", script,
+                 lua_tostring(lua, -1));
+    } else if (lua_type(lua, -1) == LUA_TNUMBER) {
         ret_result->kind = ANSWER_NUMBER;
         ret_result->number = lua_tointeger(lua, -1);
     } else {

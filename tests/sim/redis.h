@@ -16,10 +16,10 @@ struct redis_item {
 enum redis_kind { REDIS_GONE, REDIS_STRING, REDIS_HASH, REDIS_SET, REDIS_ZSET };
 
 struct redis_key {
-    char name[48];
+    char name[64];
     enum redis_kind kind;
     uint64_t expires_us; /* 0: never */
-    char value[24];
+    char value[40];
     struct redis_item *items; /* of a sorted set: in order */
     uint32_t count, capacity;
 };
@@ -37,23 +37,26 @@ struct redis {
     uint64_t mute_until_us; /* executes, but many answers are lost */
 };
 
-enum redis_answer { ANSWER_NUMBER, ANSWER_TEXT };
+enum redis_answer { ANSWER_NUMBER, ANSWER_TEXT, ANSWER_ERROR };
 
 struct redis_result {
     enum redis_answer kind;
     int64_t number;
-    char text[24];
+    char text[200]; /* of an error: why */
 };
 
 void redis_new(struct world *w);
 
-/* Run "lease" or "project". argv[0] is the key. */
+/* Run "lease" or "project". argv[0] is the key. What a script has written before an error stays. */
 void redis_script(struct world *w, const char *script, unsigned argc, const char *const *argv,
                   struct redis_result *ret_result);
 
 /* A key that is there now, or NULL. */
 const struct redis_key *redis_get(struct world *w, const char *name);
 const struct redis_item *redis_member(const struct redis_key *key, const char *member);
+
+/* A string, whatever was there before. */
+void redis_put(struct world *w, const char *name, const char *value);
 
 void redis_wipe(struct world *w);
 void redis_save(struct world *w);    /* remember this state */

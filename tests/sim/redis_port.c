@@ -180,6 +180,8 @@ static void execute(struct world *w, void *arg, uint64_t answer_us, uint64_t unu
     } else {
         redis_script(w, call->kind == CALL_PROJECT ? "project" : "lease", call->argc, argv,
                      &call->result);
+        if (call->result.kind == ANSWER_ERROR)
+            violation(w, "I9", 0, "a script failed: %s", call->result.text);
     }
     if (w->trace.on && call->kind == CALL_PROJECT) trace_call(w, call);
     bool mute = !w->healing &&

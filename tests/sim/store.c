@@ -1,5 +1,6 @@
 #include "tests/sim/store.h"
 
+#include "actors/persister/store_sql.h"
 #include "actors/runtime/mutant.h"
 #include "tests/sim/auditor.h"
 #include "tests/sim/redis.h"
@@ -36,6 +37,16 @@ struct store_reservation *store_reservation_of(struct world *w, uint64_t reserva
     return NULL;
 }
 
+/* The row of a shard's table. */
+static struct store_reservation *reservation_of(const struct store *store, uint32_t shard,
+                                                uint64_t reservation_id) {
+    for (uint32_t i = store->reservation_count; i > 0; i--) {
+        struct store_reservation *r = &store->reservations[i - 1];
+        if (r->id == reservation_id && r->shard == shard) return r;
+    }
+    return NULL;
+}
+
 static const struct store_request *request_of(const struct store *store, uint32_t shard,
                                               uint64_t user_id, const struct request_id *id) {
     for (uint32_t i = store->request_count; i > 0; i--) {
@@ -56,7 +67,28 @@ static struct store_grant *grant_of(const struct store *store, uint32_t performa
 
 /* ---- the fence ------------------------------------------------------------------------------ */
 
-uint64_t store_claim(struct world *w, uint32_t shard, const char *owner) {
+static void forget_requests(struct store *store, uint32_t shard, uint64_t wall_ms) {
+    uint32_t kept = 0, purged = 0;
+    for (uint32_t i = 0; i < store->request_count; i++) {
+        const struct store_request *r = &store->requests[i];
+        bool goes = r->shard == shard && r->at_ms < requests_since_ms(wall_ms);
+        if (goes && purged < CLAIM_PURGE_MAX) {
+            purged += 1;
+        } else {
+            store->requests[kept++] = *r;
+        }
+    }
+    store->request_count = kept;
+}
+
+enum verdict store_head(const struct world *w, const struct store_batch *batch) {
+    const struct store_shard *row = &w->store->shards[shard_index(batch->shard)];
+    if (row->epoch == 0) return VERDICT_REFUSED;
+    if (row->epoch != batch->epoch) return VERDICT_FENCED;
+    return row->applied_seq >= batch->first_seq + batch->count - 1 ? VERDICT_DUP : VERDICT_REFUSED;
+}
+
+uint64_t store_claim(struct world *w, uint32_t shard, const char *owner, uint64_t wall_ms) {
     struct store_shard *row = &w->store->shards[shard_index(shard)];
     row->epoch += 1;
     if (MUTANT(EPOCH_FROM_REDIS)) {
@@ -65,6 +97,7 @@ uint64_t store_claim(struct world *w, uint32_t shard, const char *owner) {
         row->epoch = redis_count(w, name);
     }
     snprintf(row->owner, sizeof row->owner, "%s", owner);
+    forget_requests(w->store, shard, wall_ms);
     auditor_claimed(w, shard, row->epoch, owner);
     return row->epoch;
 }
@@ -97,32 +130,57 @@ static bool frees(uint8_t change) {
     return is_one_of(change, freed, sizeof freed);
 }
 
-static bool seat_fits(struct world *w, const struct message_seat_change *c) {
+static bool seat_fits(struct world *w, const struct message_seat_change *c, uint32_t shard) {
     const struct store_seat *seat = store_seat_of(w, c->performance_id, c->seat_id);
     bool nobodys = c->change == 1 || c->change == 11 || c->change == 12;
-    if (seat == NULL || seat->version + 1 != c->version) return false;
+    if (seat == NULL || seat->shard != shard || seat->version + 1 != c->version) return false;
     if (seat->reservation_id != (nobodys ? 0 : c->reservation_id)) return false;
     if (c->change == 1 && seat->claim != 0) return false;
     if ((keeps(c->change) || frees(c->change)) && seat->claim != c->reservation_id) return false;
     return true;
 }
 
-static bool leader_fits(struct world *w, const struct log_row *row, uint32_t shard) {
-    const struct message_seat_change *c = &row->change;
-    const struct store_reservation *r = store_reservation_of(w, c->reservation_id);
-    if (c->reservation_id != 0 && c->change != 1) {
-        if (r == NULL || r->user_id != c->user_id || r->shard != shard) return false;
-        if (c->change == 2 && r->payment != PAYMENT_NONE) return false;
-        if (c->change != 2 && c->payment_state != 0 && r->payment == PAYMENT_NONE) return false;
+/* The batch's own PAY makes the payment that changes of the payment only may then find. */
+static bool pays_here(const struct store_batch *batch, uint64_t reservation_id) {
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct message_seat_change *c = &batch->rows[i].change;
+        if (c->leader == 1 && c->change == 2 && c->reservation_id == reservation_id) return true;
     }
+    return false;
+}
+
+static bool request_is_new(struct world *w, const struct store_batch *batch, uint32_t i) {
+    const struct log_row *row = &batch->rows[i];
+    uint64_t user_id = row->change.user_id;
     if (request_id_is_zero(&row->request_id)) return true;
-    return request_of(w->store, shard, c->user_id, &row->request_id) == NULL;
+    for (uint32_t k = 0; k < i; k++) {
+        const struct log_row *other = &batch->rows[k];
+        if (other->change.leader == 1 && other->change.user_id == user_id &&
+            request_id_equal(&other->request_id, &row->request_id)) {
+            return false;
+        }
+    }
+    return request_of(w->store, batch->shard, user_id, &row->request_id) == NULL;
+}
+
+static bool leader_fits(struct world *w, const struct store_batch *batch, uint32_t i) {
+    const struct message_seat_change *c = &batch->rows[i].change;
+    const struct store_reservation *r = reservation_of(w->store, batch->shard, c->reservation_id);
+    if (c->reservation_id != 0 && c->change != 1) {
+        if (r == NULL || r->user_id != c->user_id) return false;
+        if (c->change == 2 && r->payment != PAYMENT_NONE) return false;
+        if (c->change != 2 && c->payment_state != 0 && r->payment == PAYMENT_NONE &&
+            !pays_here(batch, c->reservation_id)) {
+            return false;
+        }
+    }
+    return request_is_new(w, batch, i);
 }
 
 /* Rows of one reservation are beside each other only where they hold it together. */
 static bool hold_is_new(struct world *w, const struct store_batch *batch, uint32_t i) {
     const struct message_seat_change *c = &batch->rows[i].change;
-    return c->change != 1 || store_reservation_of(w, c->reservation_id) == NULL;
+    return c->change != 1 || reservation_of(w->store, batch->shard, c->reservation_id) == NULL;
 }
 
 static bool rows_fit(struct world *w, const struct store_batch *batch) {
@@ -130,8 +188,8 @@ static bool rows_fit(struct world *w, const struct store_batch *batch) {
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct log_row *row = &batch->rows[i];
         if (row->change.seq <= applied) return false; /* the log has this number */
-        if (row->change.version > 0 && !seat_fits(w, &row->change)) return false;
-        if (row->change.leader == 1 && !leader_fits(w, row, batch->shard)) return false;
+        if (row->change.version > 0 && !seat_fits(w, &row->change, batch->shard)) return false;
+        if (row->change.leader == 1 && !leader_fits(w, batch, i)) return false;
         if (!hold_is_new(w, batch, i)) return false;
         for (uint32_t k = 0; k < i; k++) {
             const struct message_seat_change *a = &batch->rows[k].change, *b = &row->change;
@@ -148,7 +206,7 @@ static bool rows_fit(struct world *w, const struct store_batch *batch) {
 
 static void apply_hold(struct world *w, const struct message_seat_change *c, uint32_t shard) {
     struct store *store = w->store;
-    struct store_reservation *r = store_reservation_of(w, c->reservation_id);
+    struct store_reservation *r = reservation_of(store, shard, c->reservation_id);
     if (r == NULL) {
         store->reservations = world_grow(w, store->reservations, store->reservation_count,
                                          &store->reservation_capacity, sizeof *r);
@@ -179,7 +237,7 @@ static void apply_seat(struct world *w, const struct message_seat_change *c) {
 static void apply_leader(struct world *w, const struct log_row *row, uint32_t shard) {
     struct store *store = w->store;
     const struct message_seat_change *c = &row->change;
-    struct store_reservation *r = store_reservation_of(w, c->reservation_id);
+    struct store_reservation *r = reservation_of(store, shard, c->reservation_id);
     if (r != NULL && c->change != 1) {
         static const uint8_t decides[] = {5, 6, 8, 9};
         r->state = c->reservation_state;
@@ -192,7 +250,7 @@ static void apply_leader(struct world *w, const struct log_row *row, uint32_t sh
     store->requests = world_grow(w, store->requests, store->request_count, &store->request_capacity,
                                  sizeof *store->requests);
     store->requests[store->request_count++] = (struct store_request){
-        shard, row->request_id, c->user_id, c->body_hash, c->change, c->reservation_id};
+        shard, row->request_id, c->user_id, c->body_hash, c->change, c->reservation_id, c->at_ms};
 }
 
 static void apply_rows(struct world *w, const struct store_batch *batch) {
@@ -216,44 +274,80 @@ static void apply_rows(struct world *w, const struct store_batch *batch) {
 
 /* ---- apply_grants --------------------------------------------------------------------------- */
 
+static bool is_same_grant(const struct message_grant_change *a,
+                          const struct message_grant_change *b) {
+    return a->performance_id == b->performance_id && a->grant == b->grant;
+}
+
+/* All that begin are written before any ends. */
+static bool ending_fits(struct world *w, const struct store_batch *batch, uint32_t i) {
+    const struct message_grant_change *c = &batch->grants[i].change;
+    const struct store_grant *g = grant_of(w->store, c->performance_id, c->grant);
+    bool begins_here = false;
+    for (uint32_t k = 0; k < batch->count; k++) {
+        const struct message_grant_change *other = &batch->grants[k].change;
+        if (k == i || !is_same_grant(c, other)) continue;
+        if (other->change == GRANT_ENDED) return false; /* it ends once */
+        if (other->change == GRANT_GRANTED && other->user_id == c->user_id) begins_here = true;
+    }
+    return begins_here || (g != NULL && !g->ended && g->user_id == c->user_id);
+}
+
+static bool beginning_fits(struct world *w, const struct store_batch *batch, uint32_t i) {
+    const struct message_grant_change *c = &batch->grants[i].change;
+    for (uint32_t k = 0; k < i; k++) {
+        const struct message_grant_change *other = &batch->grants[k].change;
+        if (other->change == GRANT_GRANTED && is_same_grant(c, other)) return false;
+    }
+    return grant_of(w->store, c->performance_id, c->grant) == NULL;
+}
+
 static bool grants_fit(struct world *w, const struct store_batch *batch) {
     for (uint32_t i = 0; i < batch->count; i++) {
-        const struct message_grant_change *c = &batch->grants[i].change;
-        const struct store_grant *g = grant_of(w->store, c->performance_id, c->grant);
-        if (c->performance_id < 1 || c->performance_id > w->plan.performances) return false;
-        if (c->change == GRANT_GRANTED && g != NULL) return false;
-        if (c->change != GRANT_ENDED) continue;
-        bool begins_here = false;
-        for (uint32_t k = 0; k < i; k++) {
-            begins_here = begins_here || (batch->grants[k].change.change == GRANT_GRANTED &&
-                                          batch->grants[k].change.grant == c->grant &&
-                                          batch->grants[k].change.user_id == c->user_id);
-        }
-        if (!begins_here && (g == NULL || g->ended || g->user_id != c->user_id)) return false;
+        uint8_t change = batch->grants[i].change.change;
+        if (change == GRANT_GRANTED && !beginning_fits(w, batch, i)) return false;
+        if (change == GRANT_ENDED && !ending_fits(w, batch, i)) return false;
     }
     return true;
 }
 
-static void apply_grant(struct world *w, const struct message_grant_change *c) {
+static struct store_room *room_of(struct world *w, uint32_t performance_id) {
     struct store *store = w->store;
-    struct store_room *room = &store->rooms[c->performance_id];
-    room->has_row = true;
-    if (c->change == GRANT_ENDED) {
-        grant_of(store, c->performance_id, c->grant)->ended = true;
-        return;
+    for (uint32_t i = 0; i < store->room_count; i++) {
+        if (store->rooms[i].performance_id == performance_id) return &store->rooms[i];
     }
-    if (c->number > room->number_high) room->number_high = c->number;
-    if (c->change != GRANT_GRANTED) return;
-    if (c->number > room->serving) room->serving = c->number;
-    if (c->grant > room->grant_high) room->grant_high = c->grant;
+    store->rooms =
+        world_grow(w, store->rooms, store->room_count, &store->room_capacity, sizeof *store->rooms);
+    store->rooms[store->room_count] = (struct store_room){.performance_id = performance_id};
+    return &store->rooms[store->room_count++];
+}
+
+static void apply_beginning(struct world *w, const struct message_grant_change *c) {
+    struct store *store = w->store;
     store->grants = world_grow(w, store->grants, store->grant_count, &store->grant_capacity,
                                sizeof *store->grants);
     store->grants[store->grant_count++] = (struct store_grant){
         c->performance_id, c->grant, c->user_id, c->number, c->expires_at_ms, false};
 }
 
+static void apply_grant(struct world *w, const struct message_grant_change *c) {
+    struct store_room *room = room_of(w, c->performance_id);
+    if (c->change == GRANT_ENDED) {
+        grant_of(w->store, c->performance_id, c->grant)->ended = true;
+        return;
+    }
+    if (c->number > room->number_high) room->number_high = c->number;
+    if (c->change != GRANT_GRANTED) return;
+    if (c->number > room->serving) room->serving = c->number;
+    if (c->grant > room->grant_high) room->grant_high = c->grant;
+}
+
 static void apply_grants(struct world *w, const struct store_batch *batch) {
     struct store *store = w->store;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct message_grant_change *c = &batch->grants[i].change;
+        if (c->change == GRANT_GRANTED) apply_beginning(w, c);
+    }
     for (uint32_t i = 0; i < batch->count; i++) {
         struct grant_log_row *row = &batch->grants[i];
         row->epoch = batch->epoch;

@@ -49,6 +49,7 @@ struct store_request {
     uint64_t user_id, body_hash;
     uint8_t change;
     uint64_t reservation_id;
+    uint64_t at_ms;
 };
 
 struct store_grant {
@@ -58,8 +59,8 @@ struct store_grant {
 };
 
 struct store_room {
+    uint32_t performance_id;
     uint64_t number_high, serving, grant_high;
-    bool has_row;
 };
 
 /* A batch on its way into the tables. */
@@ -92,16 +93,34 @@ struct store {
     uint32_t grant_log_count, grant_log_capacity;
     struct store_grant *grants;
     uint32_t grant_count, grant_capacity;
-    struct store_room rooms[SIM_PERFORMANCES_MAX + 1];
+    struct store_room *rooms;
+    uint32_t room_count, room_capacity;
     uint64_t auto_id;
-    uint64_t refuses_until_us, stalls_until_us;
+    uint64_t refuses_until_us; /* it takes no writes */
+    uint64_t away_until_us;    /* nobody can connect, and answers are lost */
+    uint64_t stalls_until_us;
     const char *ends; /* the bridge's note of the topic's ends */
 };
 
 void store_new(struct world *w);
 
-/* Raise a shard's epoch, for a claim that commits now. */
-uint64_t store_claim(struct world *w, uint32_t shard, const char *owner);
+static inline bool store_refuses(const struct world *w) {
+    return w->store->refuses_until_us > w->now_us || w->store->away_until_us > w->now_us;
+}
+
+/* Raise a shard's epoch, for a claim that commits now; requests older than REQUESTS_KEPT_MS at
+ * `wall_ms` are forgotten. */
+uint64_t store_claim(struct world *w, uint32_t shard, const char *owner, uint64_t wall_ms);
+
+/* Tell the rows that a claimant of a shard is sent, as they are committed now. */
+typedef void store_row_fn(struct world *w, void *arg, struct message *row);
+void store_rows(struct world *w, uint32_t shard, uint64_t wall_ms, store_row_fn *row, void *arg);
+
+/* Requests before this time are forgotten. */
+uint64_t requests_since_ms(uint64_t wall_ms);
+
+/* What is committed of a batch, as reading tells: FENCED, DUP, or REFUSED: it is not. */
+enum verdict store_head(const struct world *w, const struct store_batch *batch);
 
 /* What a batch's transaction would come to. OK: it may be applied while the row is held. */
 enum verdict store_judge(struct world *w, const struct store_batch *batch);
