@@ -197,7 +197,10 @@ static void settle_grant(struct admission *self, uint32_t index) {
     if (owner != 0 && owner != grant->user_id) table_remove(&room->places, owner);
     line_spend(&room->line, grant->ticket);
     if (value != TABLE_NONE && (value & PLACE_IS_GRANT) == 0) {
-        line_spend(&room->line, line_number_of_slot(&room->line, value));
+        uint64_t number = line_number_of_slot(&room->line, value);
+        /* Entered since: the grant was over then, by a clock that was ahead of what it is now. */
+        if (number > grant->ticket) return;
+        line_spend(&room->line, number);
     } else if (value != TABLE_NONE &&
                self->grants.items[value & ~PLACE_IS_GRANT].number > grant->number) {
         return;
