@@ -21,6 +21,7 @@ struct proxy {
     int listener, client, server; /* -1: none */
     enum proxy_mode mode;
     bool stopping;
+    char data[65536]; /* on its way; each proxy's thread has its own */
 };
 
 static void close_both(struct proxy *proxy) {
@@ -50,24 +51,23 @@ static void on_connection(struct proxy *proxy) {
 }
 
 static void pass(struct proxy *proxy, bool from_client) {
-    static char data[65536];
     static const char begin[] = "START TRANSACTION";
     int from = from_client ? proxy->client : proxy->server;
     int to = from_client ? proxy->server : proxy->client;
-    ssize_t size = recv(from, data, sizeof data, 0);
+    ssize_t size = recv(from, proxy->data, sizeof proxy->data, 0);
     if (size <= 0) {
         close_both(proxy);
         return;
     }
     if (from_client && proxy->mode == PROXY_CUT_REQUEST &&
-        memmem(data, (size_t)size, begin, sizeof begin - 1) != NULL) {
+        memmem(proxy->data, (size_t)size, begin, sizeof begin - 1) != NULL) {
         proxy->mode = PROXY_PASS;
         close_both(proxy);
         return;
     }
     if (!from_client && proxy->mode == PROXY_SWALLOW_REPLY) return;
     for (ssize_t done = 0; done < size;) {
-        ssize_t sent = send(to, data + done, (size_t)(size - done), MSG_NOSIGNAL);
+        ssize_t sent = send(to, proxy->data + done, (size_t)(size - done), MSG_NOSIGNAL);
         if (sent <= 0) {
             close_both(proxy);
             return;
