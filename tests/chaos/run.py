@@ -287,11 +287,14 @@ def void_reasons(done):
     return reasons
 
 
-def report(results, minutes, out, arguments):
-    done = table(results, minutes)
+def report(results, broken, out, arguments):
+    done = table(results, arguments.minutes * len(results) / arguments.engines)
     passed, failed = arguments.selftest
     print("\n== verdict")
     print(f"{'FAILED ' if failed else 'ok     '} the auditor itself: {passed} passed, {failed} failed")
+    for number in broken:
+        print(f"FAILED  engine {number}: the harness broke, see above: no verdict on this engine")
+    failed += len(broken)
     for invariant in auditor.INVARIANTS:
         sentences = [sentence for result in results for sentence in result["findings"].get(invariant, [])]
         print(
@@ -339,7 +342,7 @@ def main():
     arguments.selftest = selftest.run(quiet=True)
     out = pathlib.Path(arguments.out or tempfile.mkdtemp(prefix="ticketlab-chaos-out-", dir="/tmp"))
     chance = random.Random(arguments.seed)
-    deck, points, results = [], [], []
+    deck, points, results, broken = [], [], [], []
     seconds = arguments.minutes * 60 / arguments.engines
     print(f"chaos: seed {arguments.seed}, {arguments.engines} engines, {seconds:.0f} s of faults each")
     print("clocks are not turned here: the simulator does that; a partition is made by failpoints in the pipes")
@@ -350,13 +353,17 @@ def main():
             results.append(run_engine(number, chance.randrange(1 << 31), seconds, place, deck, points))
         except Exception:  # noqa: BLE001 - the harness itself failed: not a verdict, but no success either
             traceback.print_exc()
-            print(f"kept: {out}\n0 passed, 1 failed")
-            return 1
+            sys.stderr.flush()
+            broken.append(number + 1)
+            continue
         if not results[-1]["findings"]:
             shutil.rmtree(place, ignore_errors=True)
             continue
         (place / "findings.json").write_text(json.dumps(results[-1]["findings"], ensure_ascii=False, indent=1))
-    return report(results, arguments.minutes, out, arguments)
+    if not results:
+        print(f"kept: {out}\n0 passed, {len(broken)} failed")
+        return 1
+    return report(results, broken, out, arguments)
 
 
 if __name__ == "__main__":
