@@ -4,12 +4,17 @@
  *   sim --seed S [--trace seat=17|reservation=R|node=NAME|all]
  *   sim --mutants [--seeds N]                every planted bug must be caught within N seeds
  *
- * The same seed and commit give the same run: every hundredth seed runs twice to prove it. */
+ * The same seed and commit give the same run: every hundredth seed runs twice to prove it.
+ * A line a minute says how far it is; Ctrl-C ends the run early, with the verdict on what was done.
+ */
 #include "actors/runtime/mutant.h"
 #include "tests/sim/world.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +28,7 @@ enum {
     TWICE_EVERY = 100,
     MARKS_WANTED_SEEDS = 1000, /* a run of so many seeds must have met every mark */
     FAILURES_SHOWN = 3,
+    PROGRESS_S = 60,
     EXIT_VOID = 3,
 };
 
@@ -33,6 +39,14 @@ struct tally {
     uint64_t first_failure; /* seed */
     struct violation violation;
 };
+
+/* What all jobs and their parent see. */
+struct shared {
+    struct tally tallies[JOBS_MAX];
+    atomic_bool stopping; /* no more seeds: give the verdict on what was done */
+};
+
+static struct shared *shared;
 
 struct options {
     uint64_t seeds, base, seed;
@@ -120,11 +134,9 @@ static void run_one(struct tally *tally, uint64_t seed, bool quiet) {
 
 /* ---- many seeds ----------------------------------------------------------------------------- */
 
-static struct tally *shared_tallies(void) {
-    void *memory = mmap(NULL, JOBS_MAX * sizeof(struct tally), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) exit(2);
-    return memory;
+static void share(void) {
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) exit(2);
 }
 
 static double seconds(void) {
@@ -133,25 +145,65 @@ static double seconds(void) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* The sum of what the jobs did; a job that died counts as a failure. */
-static void join(uint32_t jobs, struct tally *tallies, struct tally *ret_sum) {
+static void sum_up(uint32_t jobs, struct tally *ret_sum) {
     memset(ret_sum, 0, sizeof *ret_sum);
     for (uint32_t j = 0; j < jobs; j++) {
+        const struct tally *tally = &shared->tallies[j];
+        ret_sum->passed += tally->passed;
+        ret_sum->failed += tally->failed;
+        ret_sum->events += tally->events;
+        ret_sum->virtual_us += tally->virtual_us;
+        ret_sum->seats_sold += tally->seats_sold;
+        ret_sum->requests += tally->requests;
+        for (uint32_t i = 0; i < MARK_COUNT; i++) ret_sum->marks[i] += tally->marks[i];
+    }
+}
+
+static void on_signal(int number) {
+    if (number != SIGALRM) shared->stopping = true;
+}
+
+/* The parent alone listens: without SA_RESTART, so that its wait() comes back and it can speak. */
+static void listen_to_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGALRM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static void ignore_signals(void) {
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+}
+
+static void tell_progress(const struct options *options, double begun) {
+    struct tally sum;
+    sum_up(options->jobs, &sum);
+    fprintf(stderr, "sim: %.0f s: %" PRIu64 " of %" PRIu64 " seeds, %" PRIu64 " failed%s\n",
+            seconds() - begun, sum.passed + sum.failed, options->seeds, sum.failed,
+            shared->stopping ? "; stopping" : "");
+}
+
+/* Until all jobs have ended; a job that died counts as a failure. */
+static void join(const struct options *options, double begun, struct tally *ret_sum) {
+    uint64_t died = 0;
+    for (uint32_t left = options->jobs; left > 0;) {
         int status;
-        if (wait(&status) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-            printf("FAILED  a job of the simulator died\n");
-            ret_sum->failed += 1;
+        alarm(PROGRESS_S);
+        pid_t pid = wait(&status);
+        if (pid < 0 && errno == EINTR) {
+            tell_progress(options, begun);
+            continue;
         }
+        left -= 1;
+        if (pid >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
+        printf("FAILED  a job of the simulator died\n");
+        died += 1;
     }
-    for (uint32_t j = 0; j < jobs; j++) {
-        ret_sum->passed += tallies[j].passed;
-        ret_sum->failed += tallies[j].failed;
-        ret_sum->events += tallies[j].events;
-        ret_sum->virtual_us += tallies[j].virtual_us;
-        ret_sum->seats_sold += tallies[j].seats_sold;
-        ret_sum->requests += tallies[j].requests;
-        for (uint32_t i = 0; i < MARK_COUNT; i++) ret_sum->marks[i] += tallies[j].marks[i];
-    }
+    alarm(0);
+    sum_up(options->jobs, ret_sum);
+    ret_sum->failed += died;
 }
 
 static bool tell_marks(const struct tally *sum, uint64_t seeds) {
@@ -166,24 +218,29 @@ static bool tell_marks(const struct tally *sum, uint64_t seeds) {
 }
 
 static int run_many(const struct options *options) {
-    struct tally *tallies = shared_tallies(), sum;
+    struct tally sum;
     double begun = seconds();
+    share();
+    listen_to_signals();
     fflush(stdout);
     for (uint32_t j = 0; j < options->jobs; j++) {
         if (fork() != 0) continue;
-        for (uint64_t i = j; i < options->seeds; i += options->jobs)
-            run_one(&tallies[j], options->base + i, false);
+        ignore_signals();
+        for (uint64_t i = j; i < options->seeds && !shared->stopping; i += options->jobs)
+            run_one(&shared->tallies[j], options->base + i, false);
         fflush(stdout);
         _exit(0);
     }
-    join(options->jobs, tallies, &sum);
+    join(options, begun, &sum);
     double took = seconds() - begun;
-    bool all_marks = tell_marks(&sum, options->seeds);
+    uint64_t seeds = sum.passed + sum.failed;
+    bool all_marks = tell_marks(&sum, seeds);
+    if (shared->stopping) printf("stopped before the end: about the first seeds only\n");
     printf("sim: %" PRIu64 " seeds from %" PRIu64 ", commit %s: %.1f s, %.0f events/s, %.0f s of "
            "virtual time, %" PRIu64 " requests, %" PRIu64 " seats sold\n",
-           options->seeds, options->base, commit(), took, (double)sum.events / took,
+           seeds, options->base, commit(), took, (double)sum.events / took,
            (double)sum.virtual_us / 1e6, sum.requests, sum.seats_sold);
-    if (options->seeds >= MARKS_WANTED_SEEDS && !all_marks) {
+    if (seeds >= MARKS_WANTED_SEEDS && !all_marks) {
         printf("VOID: what must happen sometimes never did\n");
         printf("%" PRIu64 " passed, %" PRIu64 " failed\n", sum.passed, sum.failed + 1);
         return EXIT_VOID;
@@ -227,13 +284,13 @@ static void hunt(struct tally *tally, uint32_t mutant, const struct options *opt
 }
 
 static int run_mutants(const struct options *options) {
-    struct tally *tallies = shared_tallies();
     uint32_t caught = 0, running = 0, next = 1;
+    share();
     fflush(stdout);
     while (next < MUTANT_COUNT || running > 0) {
         if (next < MUTANT_COUNT && running < options->jobs) {
             if (fork() == 0) {
-                hunt(&tallies[next], next, options);
+                hunt(&shared->tallies[next], next, options);
                 _exit(0);
             }
             next += 1;
@@ -244,7 +301,7 @@ static int run_mutants(const struct options *options) {
         running -= 1;
     }
     for (uint32_t m = 1; m < MUTANT_COUNT; m++) {
-        const struct tally *t = &tallies[m];
+        const struct tally *t = &shared->tallies[m];
         bool was_caught = t->failed > 0;
         caught += was_caught;
         if (was_caught) {
