@@ -8,6 +8,7 @@
 
 #include "actors/runtime/clock.h"
 #include "actors/runtime/loop.h"
+#include "actors/runtime/memory.h"
 #include "actors/runtime/require.h"
 
 #include <curl/curl.h>
@@ -67,6 +68,14 @@ struct http_client {
 
 static void collect(struct http_client *client);
 
+/* libcurl says so when it had no memory for its own tables. What it has by then is not fit to be
+ * used, nor to be taken apart (7.88 divides by the size of a table that it never made). */
+static void carried_out(struct http_client *client, CURLMcode code) {
+    if (code == CURLM_OUT_OF_MEMORY || code == CURLM_INTERNAL_ERROR)
+        (void)memory_needed(NULL, "calls over HTTP");
+    collect(client);
+}
+
 static void on_socket_ready(void *arg, uint32_t events) {
     const struct socket *s = arg;
     struct http_client *client = s->client;
@@ -75,8 +84,7 @@ static void on_socket_ready(void *arg, uint32_t events) {
     if (events & (EPOLLIN | EPOLLHUP)) flags |= CURL_CSELECT_IN;
     if (events & EPOLLOUT) flags |= CURL_CSELECT_OUT;
     if (events & EPOLLERR) flags |= CURL_CSELECT_ERR;
-    curl_multi_socket_action(client->multi, s->fd, flags, &running);
-    collect(client);
+    carried_out(client, curl_multi_socket_action(client->multi, s->fd, flags, &running));
 }
 
 /* The entry of a descriptor; NULL without memory. */
@@ -139,13 +147,12 @@ static void due(void *arg) {
     int running;
     if (client->dead) { /* all its calls end now, and then it is as good as new */
         client->dead = false;
-        curl_multi_perform(client->multi, &running);
-        collect(client);
+        carried_out(client, curl_multi_perform(client->multi, &running));
     }
     if (now_ms >= client->deadline_ms) {
         client->deadline_ms = UINT64_MAX;
-        curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-        collect(client);
+        carried_out(client,
+                    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running));
     }
     if (now_ms >= client->look_at_ms) look_for_overdue(client, now_ms);
 }
