@@ -148,7 +148,7 @@ $(OBJ)/fuzzers/%: $(OBJ)/tests/fuzz/%.o $(LIB)
 # library. With MUTANTS=1 they are built anew with the planted bugs of actors/runtime/mutant.h, and switched on one by one.
 SIM_SOURCES := $(wildcard tests/sim/*.c)
 SIM_CORES := $(filter-out actors/runtime/require.c actors/kafka-bridge/bridge.c actors/kafka-bridge/outbox.c,$(wildcard schemas/*.c \
-	$(addprefix actors/runtime/,config.c metrics.c table.c token.c) $(addprefix actors/kafka-bridge/,lane.c ends.c event_format.c) \
+	$(addprefix actors/runtime/,config.c lease.c metrics.c table.c token.c) $(addprefix actors/kafka-bridge/,lane.c ends.c event_format.c) \
 	$(addprefix actors/persister/,batch.c verdict.c) actors/admission/*.c actors/seat-arbiter/*.c actors/payment-timer/*.c broker/route.c))
 SIM_CORES := $(filter-out %/main.c %/psp_port.c,$(SIM_CORES))
 SIM_LIBS = $(shell pkg-config --libs lua5.1 libczmq libsodium libxxhash) -lm

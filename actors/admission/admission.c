@@ -58,6 +58,8 @@ static void admission_init(void *memory, const struct config *config, uint64_t s
     struct admission *self = memory;
     self->config = config;
     self->random = seed;
+    self->lease.shard = SHARD_WAITING_ROOM;
+    self->lease.own = true;
     self->active_room = active_room(config);
     require(token_key_parse(config->cluster_token_key, &self->key) == 0);
     (void)lay_out(self, config);
@@ -175,14 +177,6 @@ static void on_projected(struct admission *self, enum projection_outcome outcome
     }
 }
 
-static void on_stop(struct admission *self, struct effects *effects) {
-    if (self->phase == PHASE_STANDBY) return;
-    struct effect *effect = effects_add(effects, EFFECT_LEASE);
-    effect->lease.shard = SHARD_WAITING_ROOM;
-    effect->lease.call = LEASE_RELEASE;
-    effect->lease.ttl_ms = 0;
-}
-
 static void admission_step(void *memory, const struct event *event, struct effects *effects) {
     struct admission *self = memory;
     self->now_ms = event->now_ms;
@@ -190,11 +184,11 @@ static void admission_step(void *memory, const struct event *event, struct effec
     if (self->phase >= PHASE_OPENING) grants_expire(self, effects);
     switch (event->kind) {
     case EVENT_MESSAGE: on_message(self, event, effects); break;
-    case EVENT_LEASE: owner_lease(self, event->lease.outcome, effects); break;
+    case EVENT_LEASE: owner_leased(self, event, effects); break;
     case EVENT_PROJECTED: on_projected(self, event->projected.outcome, effects); break;
     case EVENT_RESTORED: owner_restored(self, event, effects); break;
-    case EVENT_STOP: on_stop(self, effects); return;
-    case EVENT_START:
+    case EVENT_STOP: lease_release(&self->lease, self->config, effects); return;
+    case EVENT_START: lease_start(&self->lease, self->config, event->now_ms); break;
     case EVENT_TIMEOUT:
     case EVENT_PAYMENT: break;
     }
@@ -233,7 +227,7 @@ static void admission_hello(const void *memory, struct message_hello *ret_hello)
 /* Serving, or standing by for another that is. */
 static bool admission_ready(const void *memory) {
     const struct admission *self = memory;
-    return self->phase == PHASE_SERVING || (self->phase == PHASE_STANDBY && self->other);
+    return self->phase == PHASE_SERVING || (self->phase == PHASE_STANDBY && self->lease.other);
 }
 
 /* ---- invariants ----------------------------------------------------------------------------- */

@@ -108,30 +108,14 @@ static void claim(struct admission *self, struct effects *effects) {
     strncpy(message->claim.owner, self->config->process_name, sizeof message->claim.owner - 1);
 }
 
-void owner_lease(struct admission *self, enum lease_outcome outcome, struct effects *effects) {
-    bool may_claim = false;
-    switch (outcome) {
-    case LEASE_HELD:
-        self->other = self->fenced = false;
-        self->lease_silent_since_ms = 0;
-        may_claim = true;
+void owner_leased(struct admission *self, const struct event *event, struct effects *effects) {
+    bool idle = self->phase == PHASE_STANDBY;
+    switch (lease_answered(&self->lease, event, idle, self->config, effects)) {
+    case LEASE_STAY: break;
+    case LEASE_STOP: owner_drop(self, 0, effects); break;
+    case LEASE_SERVE:
+        if (idle && self->now_ms >= self->claim_at_ms) claim(self, effects);
         break;
-    case LEASE_OTHER:
-        self->other = true;
-        self->lease_silent_since_ms = 0;
-        owner_drop(self, 0, effects);
-        break;
-    case LEASE_UNREACHABLE:
-        if (self->lease_silent_since_ms == 0) self->lease_silent_since_ms = self->now_ms;
-        may_claim = !self->other && !self->fenced &&
-                    self->now_ms - self->lease_silent_since_ms >= self->config->cluster_silence_ms;
-        /* Who does not serve yet asks again soon: at a start Redis is not connected yet. */
-        if (self->phase == PHASE_STANDBY && self->lease_at_ms > self->now_ms + LEASE_AGAIN_MS)
-            self->lease_at_ms = self->now_ms + LEASE_AGAIN_MS;
-        break;
-    }
-    if (may_claim && self->phase == PHASE_STANDBY && self->now_ms >= self->claim_at_ms) {
-        claim(self, effects);
     }
 }
 
@@ -308,7 +292,7 @@ static void claimed(struct admission *self, const struct message_claimed *body,
     self->phase = PHASE_RESTORING;
     self->restore_room = 0;
     self->restore_heard_ms = self->now_ms;
-    if (self->lease_silent_since_ms != 0) self->restore_heard_ms = self->lease_silent_since_ms;
+    if (self->lease.silent_since_ms != 0) self->restore_heard_ms = self->lease.silent_since_ms;
     restore_next(self, effects);
 }
 
@@ -327,7 +311,7 @@ static void stored(struct admission *self, const struct message_stored *body,
         break;
     case STORE_REFUSED: self->ledger.send_at_ms = self->now_ms + SECOND_MS; break;
     case STORE_FENCED:
-        self->fenced = true;
+        self->lease.fenced = true;
         owner_drop(self, SECOND_MS, effects);
         break;
     default: owner_drop(self, SECOND_MS, effects); break;
@@ -367,13 +351,7 @@ void owner_message(struct admission *self, const struct message *message, struct
 }
 
 void owner_timeout(struct admission *self, struct effects *effects) {
-    if (self->now_ms >= self->lease_at_ms) {
-        self->lease_at_ms = self->now_ms + self->config->arbiter_lease_renew_ms;
-        struct effect *effect = effects_add(effects, EFFECT_LEASE);
-        effect->lease.shard = SHARD_WAITING_ROOM;
-        effect->lease.call = LEASE_TAKE;
-        effect->lease.ttl_ms = (uint32_t)self->config->arbiter_lease_ttl_ms;
-    }
+    lease_ask(&self->lease, self->config, self->now_ms, effects);
     if (self->phase == PHASE_CLAIMING && self->now_ms >= self->claim_at_ms) claim(self, effects);
     if (self->phase == PHASE_RESTORING && self->now_ms >= self->restore_at_ms) {
         if (self->now_ms - self->restore_heard_ms >= self->config->cluster_silence_ms) {
@@ -385,7 +363,7 @@ void owner_timeout(struct admission *self, struct effects *effects) {
 }
 
 uint64_t owner_deadline_ms(const struct admission *self) {
-    uint64_t deadline = self->lease_at_ms;
+    uint64_t deadline = self->lease.at_ms;
     if (self->phase == PHASE_CLAIMING && self->claim_at_ms < deadline) {
         deadline = self->claim_at_ms;
     }

@@ -8,6 +8,7 @@
 #include "actors/admission/line.h"
 #include "actors/admission/rate.h"
 #include "actors/runtime/config.h"
+#include "actors/runtime/lease.h"
 #include "actors/runtime/table.h"
 #include "actors/runtime/token.h"
 #include "schemas/error.h"
@@ -64,13 +65,10 @@ struct admission {
     uint64_t now_ms, wall_ms; /* of this step */
 
     enum phase phase;
-    uint64_t epoch;                 /* of the last claim that was ours; 0: none */
-    bool fenced;                    /* another claimed without a lease: claim again only with one */
-    bool other;                     /* another has the lease */
-    uint64_t lease_at_ms;           /* when the lease is asked for (again) */
-    uint64_t lease_silent_since_ms; /* Redis has not answered since; 0: it has */
-    uint64_t claim_at_ms;           /* not before this; while CLAIMING: claim again then */
-    uint64_t claim_wait_ms;         /* that it was given for its first row; 0: it was answered */
+    uint64_t epoch; /* of the last claim that was ours; 0: none */
+    struct lease lease;
+    uint64_t claim_at_ms;   /* not before this; while CLAIMING: claim again then */
+    uint64_t claim_wait_ms; /* that it was given for its first row; 0: it was answered */
     struct request_id claim_id;
     uint32_t claim_rows;
     bool claim_again;          /* performances were added since: this claim's rows may lack them */
@@ -144,7 +142,7 @@ void place_left(struct admission *self, const struct parked *parked, struct effe
 
 /* ---- owner.c: lease, claim, rows, restoring ------------------------------------------------- */
 
-void owner_lease(struct admission *self, enum lease_outcome outcome, struct effects *effects);
+void owner_leased(struct admission *self, const struct event *event, struct effects *effects);
 void owner_message(struct admission *self, const struct message *message, struct effects *effects);
 void owner_restored(struct admission *self, const struct event *event, struct effects *effects);
 void owner_timeout(struct admission *self, struct effects *effects);

@@ -41,7 +41,10 @@ enum event_kind {
 
 enum lease_outcome {
     LEASE_HELD,        /* ours for lease_ttl_ms from when it was asked for */
-    LEASE_OTHER,       /* somebody else's */
+    LEASE_WANTED,      /* the same; but whose own the shard is wishes for it */
+    LEASE_OTHER,       /* somebody else's for left_ms more, unless renewed */
+    LEASE_FREE,        /* released */
+    LEASE_NOBODY,      /* it ran out, or Redis lost it */
     LEASE_UNREACHABLE, /* Redis did not answer: neither won nor lost */
 };
 
@@ -63,6 +66,7 @@ struct event {
         struct {
             uint32_t shard;
             enum lease_outcome outcome;
+            uint64_t left_ms;
         } lease;
         struct {
             uint32_t shard;
@@ -92,9 +96,9 @@ enum effect_kind {
     EFFECT_PAYMENT, /* call the payment gateway */
 };
 
-/* TAKE also renews: the lease's value is the instance's name, so that a restarted instance gets its
- * own back at once. */
-enum lease_call { LEASE_TAKE, LEASE_RELEASE };
+/* See lease.lua. OWN and TAKE also renew: the lease's value is the instance's name, so that a
+ * restarted instance gets its own back at once. */
+enum lease_call { LEASE_OWN, LEASE_TAKE, LEASE_LOOK, LEASE_RELEASE };
 
 enum payment_call { PAYMENT_QUERY, PAYMENT_AUTHORISE, PAYMENT_CAPTURE, PAYMENT_CANCEL };
 

@@ -2,6 +2,7 @@
 
 #include "actors/runtime/config.h"
 #include "actors/runtime/failpoint.h"
+#include "actors/runtime/lease.h"
 #include "actors/runtime/log.h"
 #include "actors/runtime/memory.h"
 #include "actors/runtime/redis_client.h"
@@ -65,10 +66,7 @@ static void on_lease(void *arg, const struct redis_reply *reply) {
     struct subject *subject = arg;
     struct event event = {.kind = EVENT_LEASE};
     event.lease.shard = subject->shard;
-    event.lease.outcome = LEASE_UNREACHABLE;
-    if (reply->kind == REDIS_INTEGER) {
-        event.lease.outcome = reply->integer == 1 ? LEASE_HELD : LEASE_OTHER;
-    }
+    lease_read(reply->kind == REDIS_TEXT ? reply->text : NULL, &event);
     shell_post(subject->port->shell, &event);
     free(subject);
 }
@@ -76,14 +74,15 @@ static void on_lease(void *arg, const struct redis_reply *reply) {
 static void perform_lease(void *arg, const struct effect *effect) {
     struct redis_port *port = arg;
     char key[WORD_SIZE], ttl[WORD_SIZE];
-    bool take = effect->lease.call == LEASE_TAKE;
+    bool answered = effect->lease.call != LEASE_RELEASE;
     snprintf(key, sizeof key, "lease:%" PRIu32, effect->lease.shard);
     snprintf(ttl, sizeof ttl, "%" PRIu32, effect->lease.ttl_ms);
-    const char *words[] = {key, take ? "take" : "release", shell_config(port->shell)->process_name,
-                           ttl};
+    const char *words[] = {key, lease_call_name(effect->lease.call),
+                           shell_config(port->shell)->process_name, ttl};
     FAILPOINT("redis.lease");
-    struct subject *subject = take ? subject_new(port, effect->lease.shard) : NULL;
-    redis_client_script(port->client, "lease", 1, 4, words, NULL, take ? on_lease : NULL, subject);
+    struct subject *subject = answered ? subject_new(port, effect->lease.shard) : NULL;
+    redis_client_script(port->client, "lease", 1, 4, words, NULL, answered ? on_lease : NULL,
+                        subject);
 }
 
 /* ---- projections ---------------------------------------------------------------------------- */

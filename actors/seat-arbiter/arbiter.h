@@ -17,6 +17,7 @@
 #define TICKETLAB_SEAT_ARBITER_ARBITER_H
 
 #include "actors/runtime/config.h"
+#include "actors/runtime/lease.h"
 #include "actors/runtime/table.h"
 #include "actors/runtime/token.h"
 #include "actors/seat-arbiter/due.h"
@@ -117,13 +118,9 @@ struct shard {
     uint32_t number;
     enum phase phase;
     uint64_t epoch;
-    bool fenced;                    /* another claimed without a lease: claim only with one */
-    bool other;                     /* another has the lease */
-    bool leased;                    /* it is ours, as far as we know */
-    uint64_t lease_at_ms;           /* when the lease is asked for (again) */
-    uint64_t lease_silent_since_ms; /* Redis has not answered since; 0: it has */
-    uint64_t claim_at_ms;           /* not before this; while CLAIMING: claim again then */
-    uint64_t claim_wait_ms;         /* that it was given for its first row; 0: it was answered */
+    struct lease lease;
+    uint64_t claim_at_ms;   /* not before this; while CLAIMING: claim again then */
+    uint64_t claim_wait_ms; /* that it was given for its first row; 0: it was answered */
     struct request_id claim_id;
     uint32_t claim_rows;
     uint32_t seats, reservations, requests; /* lists */
@@ -158,9 +155,8 @@ struct arbiter {
     uint64_t random;
     uint64_t secret;          /* of the hash of request ids */
     uint64_t now_ms, wall_ms; /* of this step */
-    uint64_t started_at_ms;
-    uint64_t second_at_ms; /* when the checks of Redis and the figures are next */
-    uint64_t batches;      /* cut so far */
+    uint64_t second_at_ms;    /* when the checks of Redis and the figures are next */
+    uint64_t batches;         /* cut so far */
 
     uint32_t shard_count;
     struct shard *shards;
@@ -247,8 +243,8 @@ void arbiter_check(const void *memory);
 
 /* ---- shards.c ------------------------------------------------------------------------------  */
 
-void shard_lease(struct arbiter *self, struct shard *shard, enum lease_outcome outcome,
-                 struct effects *effects);
+void shard_leased(struct arbiter *self, struct shard *shard, const struct event *event,
+                  struct effects *effects);
 void shard_row(struct arbiter *self, const struct message *message, struct effects *effects);
 void shard_stored(struct arbiter *self, const struct message_stored *body, struct effects *effects);
 void shards_reload(struct arbiter *self, struct effects *effects);

@@ -27,7 +27,8 @@ static void init_tables(struct arbiter *self, void *const tables[4]) {
 static void init_shards(struct arbiter *self, struct change_item *changes) {
     for (uint32_t i = 0; i < self->shard_count; i++) {
         struct shard *shard = &self->shards[i];
-        shard->number = i;
+        shard->number = shard->lease.shard = i;
+        shard->lease.own = i % self->config->arbiter_instances == self->config->arbiter_index;
         shard->seats = shard->reservations = shard->requests = shard->show_seat = NONE;
         shard->parked = (struct queue){NONE, NONE};
         shard->ledger.items = changes + (size_t)i * CHANGES_MAX;
@@ -158,17 +159,19 @@ static bool has_made_much(const struct effects *effects) {
     return effects->count > EFFECTS_MAX - EFFECTS_STEP_MAX;
 }
 
+static void on_start(struct arbiter *self) {
+    for (uint32_t i = 0; i < self->shard_count; i++) {
+        lease_start(&self->shards[i].lease, self->config, self->now_ms);
+    }
+}
+
 /* Let others have the shards at once; who waits here asks them. No step comes after this one: as
  * many are told as there is room for, the others' requests time out. */
 static void on_stop(struct arbiter *self, struct effects *effects) {
     for (uint32_t i = 0; i < self->shard_count; i++) {
         struct shard *shard = &self->shards[i];
         shard_drop(self, shard, 0);
-        if (!shard->leased) continue;
-        struct effect *effect = effects_add(effects, EFFECT_LEASE);
-        effect->lease.shard = shard->number;
-        effect->lease.call = LEASE_RELEASE;
-        effect->lease.ttl_ms = 0;
+        lease_release(&shard->lease, self->config, effects);
     }
     while (self->unknown.first != NONE && !has_made_much(effects)) tell_unknown(self, effects);
 }
@@ -231,11 +234,11 @@ static void arbiter_step(void *memory, const struct event *event, struct effects
     self->now_ms = event->now_ms;
     self->wall_ms = event->wall_ms;
     switch (event->kind) {
-    case EVENT_START: self->started_at_ms = event->now_ms; break;
+    case EVENT_START: on_start(self); break;
     case EVENT_MESSAGE: on_message(self, event, effects); break;
     case EVENT_LEASE:
         require(event->lease.shard < self->shard_count);
-        shard_lease(self, &self->shards[event->lease.shard], event->lease.outcome, effects);
+        shard_leased(self, &self->shards[event->lease.shard], event, effects);
         break;
     case EVENT_PROJECTED:
         if (event->projected.shard >= self->shard_count) break;
@@ -293,8 +296,7 @@ static bool arbiter_ready(const void *memory) {
     const struct arbiter *self = memory;
     for (uint32_t i = 0; i < self->shard_count; i++) {
         const struct shard *shard = &self->shards[i];
-        if (i % self->config->arbiter_instances != self->config->arbiter_index) continue;
-        if (shard->phase != PHASE_SERVING && !shard->other) return false;
+        if (shard->lease.own && shard->phase != PHASE_SERVING && !shard->lease.other) return false;
     }
     return self->passes.synced;
 }

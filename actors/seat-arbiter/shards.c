@@ -2,24 +2,13 @@
  *
  *   STANDBY --lease held--> CLAIMING --CLAIMED--> SERVING
  *
- * An arbiter prefers the shards that are its index modulo the instances; it asks for others' only
- * when it has been there for takeover_ms, so that those who start together each find their own.
- * From then on a shard is taken over as soon as its lease has run out.
- *
- * Redis unreachable from the start: a preferred shard is claimed all the same after
- * cluster.silence_ms (the epoch keeps it safe), unless another was known to have the lease, or has
- * fenced us. While serving, an unreachable Redis changes nothing. */
+ * An arbiter's own are the shards that are its index modulo the instances; others' it serves while
+ * they are not served by theirs: see lease.h. The epoch keeps it safe, whoever has the lease. */
 #include "actors/seat-arbiter/arbiter.h"
 
 #include "actors/runtime/metrics.h"
 
 #include <string.h>
-
-enum { LEASE_AGAIN_MS = 100 };
-
-static bool is_preferred(const struct arbiter *self, const struct shard *shard) {
-    return shard->number % self->config->arbiter_instances == self->config->arbiter_index;
-}
 
 /* ---- losing --------------------------------------------------------------------------------- */
 
@@ -61,32 +50,15 @@ static void claim(struct arbiter *self, struct shard *shard, struct effects *eff
     strncpy(message->claim.owner, self->config->process_name, sizeof message->claim.owner - 1);
 }
 
-void shard_lease(struct arbiter *self, struct shard *shard, enum lease_outcome outcome,
-                 struct effects *effects) {
-    bool may_claim = false;
-    switch (outcome) {
-    case LEASE_HELD:
-        shard->other = shard->fenced = false;
-        shard->leased = may_claim = true;
-        shard->lease_silent_since_ms = 0;
+void shard_leased(struct arbiter *self, struct shard *shard, const struct event *event,
+                  struct effects *effects) {
+    bool idle = shard->phase == PHASE_STANDBY;
+    switch (lease_answered(&shard->lease, event, idle, self->config, effects)) {
+    case LEASE_STAY: break;
+    case LEASE_STOP: shard_drop(self, shard, 0); break;
+    case LEASE_SERVE:
+        if (idle && self->now_ms >= shard->claim_at_ms) claim(self, shard, effects);
         break;
-    case LEASE_OTHER:
-        shard->other = true;
-        shard->leased = false;
-        shard->lease_silent_since_ms = 0;
-        shard_drop(self, shard, 0);
-        break;
-    case LEASE_UNREACHABLE:
-        if (shard->lease_silent_since_ms == 0) shard->lease_silent_since_ms = self->now_ms;
-        may_claim = is_preferred(self, shard) && !shard->other && !shard->fenced &&
-                    self->now_ms - shard->lease_silent_since_ms >= self->config->cluster_silence_ms;
-        /* Who serves nothing yet asks again soon: at a start Redis is not connected yet. */
-        if (shard->phase == PHASE_STANDBY && shard->lease_at_ms > self->now_ms + LEASE_AGAIN_MS)
-            shard->lease_at_ms = self->now_ms + LEASE_AGAIN_MS;
-        break;
-    }
-    if (may_claim && shard->phase == PHASE_STANDBY && self->now_ms >= shard->claim_at_ms) {
-        claim(self, shard, effects);
     }
 }
 
@@ -258,7 +230,7 @@ void shard_stored(struct arbiter *self, const struct message_stored *body,
     case STORE_REFUSED: ledger->send_at_ms = self->now_ms + SECOND_MS; break;
     case STORE_FENCED:
         metric_add(METRIC_ARBITER_FENCED, 1);
-        shard->fenced = true;
+        shard->lease.fenced = true;
         shard_drop(self, shard, SECOND_MS);
         break;
     default: shard_drop(self, shard, SECOND_MS); break;
@@ -272,26 +244,15 @@ void shards_reload(struct arbiter *self, struct effects *effects) {
 }
 
 void shard_timeout(struct arbiter *self, struct shard *shard, struct effects *effects) {
-    if (self->now_ms >= shard->lease_at_ms) {
-        shard->lease_at_ms = self->now_ms + self->config->arbiter_lease_renew_ms;
-        uint64_t others_ms = self->started_at_ms + self->config->arbiter_takeover_ms;
-        if (is_preferred(self, shard) || self->now_ms >= others_ms) {
-            struct effect *effect = effects_add(effects, EFFECT_LEASE);
-            effect->lease.shard = shard->number;
-            effect->lease.call = LEASE_TAKE;
-            effect->lease.ttl_ms = (uint32_t)self->config->arbiter_lease_ttl_ms;
-        } else if (shard->lease_at_ms > others_ms) {
-            shard->lease_at_ms = others_ms;
-        }
-    }
+    lease_ask(&shard->lease, self->config, self->now_ms, effects);
     if (shard->phase == PHASE_CLAIMING && self->now_ms >= shard->claim_at_ms) {
         claim(self, shard, effects);
     }
 }
 
 uint64_t shard_deadline_ms(const struct shard *shard) {
-    if (shard->phase == PHASE_CLAIMING && shard->claim_at_ms < shard->lease_at_ms) {
+    if (shard->phase == PHASE_CLAIMING && shard->claim_at_ms < shard->lease.at_ms) {
         return shard->claim_at_ms;
     }
-    return shard->lease_at_ms;
+    return shard->lease.at_ms;
 }

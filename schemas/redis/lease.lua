@@ -1,13 +1,37 @@
 -- A shard's lease: who should serve it. For liveness only; safety is the database's epoch.
--- KEYS: lease:{shard}   ARGV: take | release, instance name, ttl in ms
--- Returns 1 if the lease is the instance's (after a release: nobody's), 0 if it is another's.
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[2] then
-    return 0
+-- KEYS: lease:{shard}, beside it lease:{shard}:wish   ARGV: own | take | look | release, instance name, ttl in ms
+--   own      take or renew it; while another has it, wish for it: this instance is meant to serve the shard
+--   take     take or renew it
+--   look     change nothing, unless it is the instance's already: then renew it
+--   release  let it go, to who wishes for it; nothing if it is another's
+-- Returns HELD; WANTED: held, but wished for; OTHER and for how many ms more; FREE: it was released;
+-- NOBODY: it ran out, or this Redis lost it.
+local call, name, ttl = ARGV[1], ARGV[2], ARGV[3]
+local wish_key = KEYS[1] .. ':wish'
+local holder, wish = redis.call('GET', KEYS[1]), redis.call('GET', wish_key)
+if call == 'release' then
+    if holder == name then
+        redis.call('SET', KEYS[1], wish or '-', 'PX', ttl)
+        redis.call('DEL', wish_key)
+    end
+    return 'FREE'
 end
-if ARGV[1] == 'release' then
-    redis.call('DEL', KEYS[1])
-else
-    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if holder and holder ~= name and holder ~= '-' then
+    if call == 'own' then
+        redis.pcall('SET', wish_key, name, 'PX', ttl) -- without memory for it, it is wished for later
+    end
+    local left = redis.call('PTTL', KEYS[1])
+    return 'OTHER ' .. (left > 0 and left or ttl)
 end
-return 1
+if call == 'look' and holder ~= name then
+    return holder and 'FREE' or 'NOBODY'
+end
+redis.call('SET', KEYS[1], name, 'PX', ttl)
+if not wish then
+    return 'HELD'
+end
+if wish ~= name then
+    return 'WANTED'
+end
+redis.call('DEL', wish_key)
+return 'HELD'

@@ -69,8 +69,15 @@ static const char *run(const char *script, const char *words) {
 }
 
 #define LEASE(words, reply) assert_string_equal(run("lease", words), reply)
+#define LEASE_IS_OTHERS(words) assert_in_range(lease_left_ms(run("lease", words)), 1, 60000)
 #define PROJECT(words, reply) assert_string_equal(run("project", words), reply)
 #define KEYS(text) assert_string_equal(keys_of(redis, 0), text)
+
+/* Of a lease that is another's. */
+static unsigned long lease_left_ms(const char *reply) {
+    assert_int_equal(strncmp(reply, "OTHER ", 6), 0);
+    return strtoul(reply + 6, NULL, 10);
+}
 
 /* Shard 3's fence of epoch 5, nothing shown yet. */
 static void raise_fence(void) {
@@ -81,76 +88,128 @@ static void raise_fence(void) {
 
 static void a_lease_is_taken_and_renewed(void **state) {
     (void)state;
-    LEASE("lease:1 take a 60000", "1");
+    LEASE("lease:1 take a 60000", "HELD");
     KEYS("lease:1 string a ttl");
-    LEASE("lease:1 take a 60000", "1");
-    LEASE("lease:2 take b 60000", "1");
+    LEASE("lease:1 take a 60000", "HELD");
+    LEASE("lease:2 take b 60000", "HELD");
     KEYS("lease:1 string a ttl\nlease:2 string b ttl");
 }
 
 static void anothers_lease_is_refused(void **state) {
     (void)state;
-    LEASE("lease:1 take a 60000", "1");
-    LEASE("lease:1 take b 60000", "0");
-    LEASE("lease:1 release b 60000", "0");
+    LEASE("lease:1 take a 60000", "HELD");
+    LEASE_IS_OTHERS("lease:1 take b 60000");
+    LEASE("lease:1 release b 60000", "FREE");
     KEYS("lease:1 string a ttl");
 }
 
 static void its_holder_releases_it(void **state) {
     (void)state;
-    LEASE("lease:1 release a 60000", "1"); /* nobody's already */
-    LEASE("lease:1 take a 60000", "1");
-    LEASE("lease:1 release a 60000", "1");
-    KEYS("");
-    LEASE("lease:1 take b 60000", "1");
+    LEASE("lease:1 release a 60000", "FREE"); /* nobody's already */
+    LEASE("lease:1 take a 60000", "HELD");
+    LEASE("lease:1 release a 60000", "FREE");
+    KEYS("lease:1 string - ttl");
+    LEASE("lease:1 take b 60000", "HELD");
     KEYS("lease:1 string b ttl");
+}
+
+static void who_looks_takes_nothing(void **state) {
+    (void)state;
+    LEASE("lease:1 look b 60000", "NOBODY");
+    KEYS("");
+    LEASE("lease:1 take a 60000", "HELD");
+    LEASE_IS_OTHERS("lease:1 look b 60000");
+    LEASE("lease:1 look a 60000", "HELD");
+    LEASE("lease:1 release a 60000", "FREE");
+    LEASE("lease:1 look b 60000", "FREE");
+    KEYS("lease:1 string - ttl");
+}
+
+static void how_long_another_has_it_is_told(void **state) {
+    (void)state;
+    LEASE("lease:1 take a 60000", "HELD");
+    redis->pass_ms(40);
+    assert_in_range(lease_left_ms(run("lease", "lease:1 look b 70000")), 1, 59960);
+    redis->put("lease:1", "a"); /* by hand, without an end */
+    LEASE("lease:1 look b 70000", "OTHER 70000");
+}
+
+static void whose_own_it_is_gets_it_back(void **state) {
+    (void)state;
+    LEASE("lease:1 take a 60000", "HELD");
+    LEASE_IS_OTHERS("lease:1 own b 50000");
+    KEYS("lease:1 string a ttl\nlease:1:wish string b ttl");
+    LEASE("lease:1 take a 60000", "WANTED");
+    LEASE_IS_OTHERS("lease:1 take c 60000"); /* who only takes does not wish */
+    LEASE("lease:1 release a 60000", "FREE");
+    KEYS("lease:1 string b ttl");
+    LEASE_IS_OTHERS("lease:1 take a 60000");
+    LEASE("lease:1 own b 60000", "HELD");
+}
+
+static void a_wish_that_was_fulfilled_is_over(void **state) {
+    (void)state;
+    LEASE("lease:1 take a 40", "HELD");
+    LEASE_IS_OTHERS("lease:1 own b 60000");
+    redis->pass_ms(120);
+    LEASE("lease:1 own b 60000", "HELD");
+    KEYS("lease:1 string b ttl");
+}
+
+static void a_wish_ends_by_itself(void **state) {
+    (void)state;
+    LEASE("lease:1 take a 60000", "HELD");
+    LEASE_IS_OTHERS("lease:1 own b 40");
+    redis->pass_ms(120);
+    LEASE("lease:1 take a 60000", "HELD");
+    KEYS("lease:1 string a ttl");
 }
 
 static void a_lease_ends_by_itself(void **state) {
     (void)state;
-    LEASE("lease:1 take a 40", "1");
+    LEASE("lease:1 take a 40", "HELD");
     redis->pass_ms(120);
     KEYS("");
-    LEASE("lease:1 take b 60000", "1");
+    LEASE("lease:1 take b 60000", "HELD");
     KEYS("lease:1 string b ttl");
 }
 
 static void a_renewed_lease_goes_on(void **state) {
     (void)state;
-    LEASE("lease:1 take a 40", "1");
-    LEASE("lease:1 take a 60000", "1");
+    LEASE("lease:1 take a 40", "HELD");
+    LEASE("lease:1 take a 60000", "HELD");
     redis->pass_ms(120);
-    LEASE("lease:1 take b 60000", "0");
+    LEASE_IS_OTHERS("lease:1 take b 60000");
     KEYS("lease:1 string a ttl");
 }
 
 static void a_wiped_lease_is_nobodys(void **state) {
     (void)state;
-    LEASE("lease:1 take a 60000", "1");
+    LEASE("lease:1 take a 60000", "HELD");
     redis->wipe();
     KEYS("");
-    LEASE("lease:1 take b 60000", "1");
-    LEASE("lease:1 take a 60000", "0");
+    LEASE("lease:1 take b 60000", "HELD");
+    LEASE_IS_OTHERS("lease:1 take a 60000");
     KEYS("lease:1 string b ttl");
 }
 
 static void an_older_lease_comes_back(void **state) {
     (void)state;
-    LEASE("lease:1 take a 60000", "1");
+    LEASE("lease:1 take a 60000", "HELD");
     redis->save();
-    LEASE("lease:1 release a 60000", "1");
-    LEASE("lease:1 take b 60000", "1");
+    LEASE("lease:1 release a 60000", "FREE");
+    LEASE("lease:1 take b 60000", "HELD");
     redis->go_back();
     KEYS("lease:1 string a ttl");
-    LEASE("lease:1 take b 60000", "0");
-    LEASE("lease:1 take a 60000", "1");
+    LEASE_IS_OTHERS("lease:1 take b 60000");
+    LEASE("lease:1 take a 60000", "HELD");
 }
 
 static void a_name_may_be_as_long_as_can_be(void **state) {
     (void)state;
-    LEASE("lease:1 take a-name-of-thirty-two-characters-0 60000", "1");
-    LEASE("lease:1 take a-name-of-thirty-two-characters-0 60000", "1");
-    LEASE("lease:1 take a-name-of-thirty-two-characters-1 60000", "0");
+    LEASE("lease:1 take a-name-of-thirty-two-characters-0 60000", "HELD");
+    LEASE("lease:1 take a-name-of-thirty-two-characters-0 60000", "HELD");
+    LEASE_IS_OTHERS("lease:1 take a-name-of-thirty-two-characters-1 60000");
     KEYS("lease:1 string a-name-of-thirty-two-characters-0 ttl");
 }
 
@@ -159,7 +218,7 @@ static void a_wrong_time_takes_no_lease(void **state) {
     static const char *const times[] = {"0", "-1", "1.5", "x", "1e3", "99999999999999999999", "-"};
     char words[64];
     for (unsigned held = 0; held < 2; held++) {
-        if (held == 1) LEASE("lease:1 take a 60000", "1");
+        if (held == 1) LEASE("lease:1 take a 60000", "HELD");
         for (unsigned i = 0; i < sizeof times / sizeof times[0]; i++) {
             snprintf(words, sizeof words, "lease:1 take a %s", times[i]);
             LEASE(words, "error");
@@ -437,14 +496,14 @@ static void what_is_of_another_kind_is_not_touched(void **state) {
 static void a_script_that_is_not_known_is_sent(void **state) {
     (void)state;
     raise_fence();
-    LEASE("lease:1 take a 60000", "1");
+    LEASE("lease:1 take a 60000", "HELD");
     redis->forget_scripts();
-    LEASE("lease:1 take b 60000", "0");
+    LEASE_IS_OTHERS("lease:1 take b 60000");
     PROJECT("fence:3 5 seat 1 17 0 1 SELECTED 0", "OK");
     redis->forget_scripts();
     PROJECT("fence:3 4 seat 1 17 0 1 SELECTED 0", "FENCED");
-    LEASE("lease:1 release a 60000", "1");
-    KEYS("fence:3 hash epoch=5 seq=1\nstate:seat:17 string SELECTED");
+    LEASE("lease:1 release a 60000", "FREE");
+    KEYS("fence:3 hash epoch=5 seq=1\nlease:1 string - ttl\nstate:seat:17 string SELECTED");
 }
 
 /* ---- running -------------------------------------------------------------------------------- */
@@ -462,6 +521,11 @@ int redis_cases_run(struct redis_under_test *the_redis, unsigned *ret_count) {
         CASE(a_lease_is_taken_and_renewed),
         CASE(anothers_lease_is_refused),
         CASE(its_holder_releases_it),
+        CASE(who_looks_takes_nothing),
+        CASE(how_long_another_has_it_is_told),
+        CASE(whose_own_it_is_gets_it_back),
+        CASE(a_wish_that_was_fulfilled_is_over),
+        CASE(a_wish_ends_by_itself),
         CASE(a_lease_ends_by_itself),
         CASE(a_renewed_lease_goes_on),
         CASE(a_wiped_lease_is_nobodys),

@@ -163,6 +163,16 @@ static int call_set(lua_State *lua) {
     return 1;
 }
 
+/* Whole milliseconds that are left, rounded up; -1: it never ends; -2: it is not there. */
+static int call_pttl(lua_State *lua) {
+    const struct redis_key *key = find(world, luaL_checkstring(lua, 2));
+    lua_Integer left = key == NULL ? -2 : -1;
+    if (key != NULL && key->expires_us != 0)
+        left = (lua_Integer)(key->expires_us - world->now_us + 999) / 1000;
+    lua_pushinteger(lua, left);
+    return 1;
+}
+
 static int call_del(lua_State *lua) {
     int gone = 0;
     for (int i = 2; i <= lua_gettop(lua); i++) gone += forget(world, luaL_checkstring(lua, i));
@@ -241,13 +251,22 @@ static int call(lua_State *lua) {
         {"GET", call_get},       {"SET", call_set},           {"DEL", call_del},
         {"UNLINK", call_del},    {"HSET", call_hset},         {"HMGET", call_hmget},
         {"ZADD", call_zadd},     {"ZREM", call_zrem},         {"SADD", call_sadd},
-        {"ZRANGE", call_zrange}, {"SMEMBERS", call_smembers},
+        {"ZRANGE", call_zrange}, {"SMEMBERS", call_smembers}, {"PTTL", call_pttl},
     };
     const char *name = luaL_checkstring(lua, 1);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(commands[i].name, name) == 0) return commands[i].run(lua);
     }
     return luaL_error(lua, "this Redis has no %s", name);
+}
+
+/* As call(); an error is the result, and ends nothing. */
+static int protected_call(lua_State *lua) {
+    int arguments = lua_gettop(lua);
+    lua_pushcfunction(lua, call);
+    lua_insert(lua, 1);
+    (void)lua_pcall(lua, arguments, 1, 0);
+    return 1;
 }
 
 /* ---- scripts -------------------------------------------------------------------------------- */
@@ -261,6 +280,8 @@ static lua_State *interpreter(void) {
     lua_newtable(lua);
     lua_pushcfunction(lua, call);
     lua_setfield(lua, -2, "call");
+    lua_pushcfunction(lua, protected_call);
+    lua_setfield(lua, -2, "pcall");
     lua_setglobal(lua, "redis");
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
         require(luaL_loadbuffer(lua, scripts[i].text, strlen(scripts[i].text), scripts[i].name) ==

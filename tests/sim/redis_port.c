@@ -3,6 +3,7 @@
  * Calls are executed and answered in their order. A call without an answer for redis.timeout_ms
  * ends the connection, and with it every call under way; then a new one is tried every 200 ms.
  * Without a connection calls fail at once. */
+#include "actors/runtime/lease.h"
 #include "tests/sim/node.h"
 #include "tests/sim/redis.h"
 
@@ -44,10 +45,9 @@ static void tell_projected(struct world *w, struct node *node, uint32_t shard,
 static void answer_lease(struct world *w, const struct call *call, bool failed) {
     struct event event = {.kind = EVENT_LEASE};
     event.lease.shard = call->shard;
-    event.lease.outcome = failed                     ? LEASE_UNREACHABLE
-                          : call->result.number == 1 ? LEASE_HELD
-                                                     : LEASE_OTHER;
+    lease_read(failed ? NULL : call->result.text, &event);
     if (event.lease.outcome == LEASE_OTHER) mark(w, MARK_LEASE_LOST);
+    if (event.lease.outcome == LEASE_WANTED) mark(w, MARK_LEASE_GIVEN_BACK);
     node_post(w, call->node, &event);
 }
 
@@ -217,10 +217,11 @@ static struct call *call_new(struct world *w, struct node *node, enum call_kind 
 }
 
 void redis_port_lease(struct world *w, struct node *node, const struct effect *effect) {
-    bool take = effect->lease.call == LEASE_TAKE;
-    struct call *call = call_new(w, node, take ? CALL_LEASE : CALL_RELEASE, effect->lease.shard, 4);
+    bool answered = effect->lease.call != LEASE_RELEASE;
+    struct call *call =
+        call_new(w, node, answered ? CALL_LEASE : CALL_RELEASE, effect->lease.shard, 4);
     snprintf(call->words[0], WORD_SIZE, "lease:%" PRIu32, effect->lease.shard);
-    snprintf(call->words[1], WORD_SIZE, "%s", take ? "take" : "release");
+    snprintf(call->words[1], WORD_SIZE, "%s", lease_call_name(effect->lease.call));
     snprintf(call->words[2], WORD_SIZE, "%s", node->name);
     snprintf(call->words[3], WORD_SIZE, "%" PRIu32, effect->lease.ttl_ms);
     begin(w, call);

@@ -59,9 +59,11 @@ struct world_core {
     bool dropped[STORE_SHARDS]; /* projections, while Redis was away */
 };
 
-struct lease {
+struct lease_key {
     unsigned owner; /* core + 1; 0: nobody */
     uint64_t until_ms;
+    unsigned wish; /* core + 1; 0: nobody's */
+    bool released; /* by its last owner */
 };
 
 struct world {
@@ -83,7 +85,7 @@ struct world {
 
     bool redis_down;
     unsigned redis_down_for; /* core + 1 */
-    struct lease leases[STORE_SHARDS];
+    struct lease_key leases[STORE_SHARDS];
     uint64_t fence_epoch[STORE_SHARDS], fence_seq[STORE_SHARDS]; /* epoch 0: no fence */
     uint8_t (*shown)[STORE_SEATS];
     uint64_t (*shown_until_ms)[STORE_SEATS]; /* 0: for ever */
@@ -244,19 +246,35 @@ static inline bool redis_answers(struct world *w, unsigned core) {
     return true;
 }
 
+/* As schemas/redis/lease.lua does; a wish lasts until it is granted. */
 static inline void redis_lease(struct world *w, unsigned core, const struct effect *effect) {
-    struct lease *lease = &w->leases[effect->lease.shard];
-    bool free = lease->owner == 0 || lease->until_ms <= w->now_ms || lease->owner == core + 1;
-    if (effect->lease.call == LEASE_RELEASE) {
+    struct lease_key *lease = &w->leases[effect->lease.shard];
+    enum lease_call call = effect->lease.call;
+    uint64_t until_ms = w->now_ms + effect->lease.ttl_ms;
+    if (lease->until_ms <= w->now_ms) *lease = (struct lease_key){.wish = lease->wish};
+    bool ours = lease->owner == core + 1;
+    if (call == LEASE_RELEASE) {
         w->releases += 1;
-        if (lease->owner == core + 1 && redis_answers(w, core)) lease->owner = 0;
+        if (ours && redis_answers(w, core))
+            *lease = (struct lease_key){lease->wish, until_ms, 0, lease->wish == 0};
         return;
     }
     bool answers = redis_answers(w, core);
     struct event *event = world_event(w, core, EVENT_LEASE);
     event->lease.shard = effect->lease.shard;
-    event->lease.outcome = !answers ? LEASE_UNREACHABLE : free ? LEASE_HELD : LEASE_OTHER;
-    if (answers && free) *lease = (struct lease){core + 1, w->now_ms + effect->lease.ttl_ms};
+    if (!answers) {
+        event->lease.outcome = LEASE_UNREACHABLE;
+    } else if (lease->owner != 0 && !ours) {
+        event->lease.outcome = LEASE_OTHER;
+        event->lease.left_ms = lease->until_ms - w->now_ms;
+        if (call == LEASE_OWN) lease->wish = core + 1;
+    } else if (call == LEASE_LOOK && !ours) {
+        event->lease.outcome = lease->released ? LEASE_FREE : LEASE_NOBODY;
+    } else {
+        unsigned wish = lease->wish == core + 1 ? 0 : lease->wish;
+        event->lease.outcome = wish != 0 ? LEASE_WANTED : LEASE_HELD;
+        *lease = (struct lease_key){core + 1, until_ms, wish, false};
+    }
 }
 
 /* As schemas/redis/project.lua does. */

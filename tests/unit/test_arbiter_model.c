@@ -284,7 +284,7 @@ static void fault(struct world *w) {
     } else if (dice < 80) {
         w->redis_down = !w->redis_down;
     } else if (dice < 90) { /* another has the lease, for this one's surprise */
-        w->leases[chance(4)] = (struct lease){2 - core, w->now_ms + 300};
+        w->leases[chance(4)] = (struct lease_key){.owner = 2 - core, .until_ms = w->now_ms + 300};
     } else {
         w->claim_rows_off = chance(2) == 0 ? 1 : -1;
     }

@@ -6,7 +6,7 @@ enum { SHARDS = 4, TAKEOVER_MS = 1500, SILENCE_MS = 3000, SECOND_MS = 1000 };
 
 static void let_another_have(struct world *w, bool all) {
     for (unsigned i = 0; i < STORE_SHARDS; i++) {
-        w->leases[i] = (struct lease){all ? 9 : 0, all ? UINT64_MAX : 0};
+        w->leases[i] = (struct lease_key){.owner = all ? 9 : 0, .until_ms = all ? UINT64_MAX : 0};
     }
 }
 
@@ -59,6 +59,75 @@ static void test_takeover_ms(void **state) {
     world_run(w, TAKEOVER_MS - 1);
     assert_int_equal(world_serves(w, 0), SHARDS / 2);
     world_run(w, 1);
+    assert_int_equal(world_serves(w, 0), SHARDS);
+}
+
+static void assert_each_has_its_own(struct world *w) {
+    for (unsigned i = 0; i < 2; i++) assert_int_equal(world_serves(w, i), SHARDS / 2);
+    for (uint32_t i = 0; i < SHARDS; i++) assert_int_equal(w->leases[i].owner, i % 2 + 1);
+}
+
+static struct world *two_at_work(void **state) {
+    struct world *w = world_new();
+    *state = w;
+    two_instances(w);
+    world_start(w, 0);
+    world_start(w, 1);
+    world_run(w, 10000);
+    return w;
+}
+
+/* The first that asks after a wipe must not be the one that gets all. */
+static void test_a_wiped_redis_moves_no_shard(void **state) {
+    struct world *w = two_at_work(state);
+    for (unsigned i = 0; i < 50; i++) {
+        memset(w->leases, 0, sizeof w->leases);
+        world_run(w, 5137);
+    }
+    assert_each_has_its_own(w);
+    assert_int_equal(w->claims, SHARDS);
+}
+
+static void test_a_redis_that_was_away_moves_no_shard(void **state) {
+    struct world *w = two_at_work(state);
+    w->redis_down = true;
+    world_run(w, 20000);
+    memset(w->leases, 0, sizeof w->leases); /* all have run out */
+    w->redis_down = false;
+    world_run(w, 10000);
+    assert_each_has_its_own(w);
+    assert_int_equal(w->claims, SHARDS);
+}
+
+static void test_given_back(void **state) {
+    struct world *w = two_at_work(state);
+    world_kill(w, 1);
+    world_run(w, 4000);
+    assert_int_equal(world_serves(w, 0), SHARDS);
+    struct message m = request_hold(w, 7, 1, 1);
+    assert_state(world_ask(w, &m), RESERVATION_HELD);
+    world_start(w, 1);
+    assert_true(seat_arbiter_actor.ready(w->cores[1].memory)); /* another serves them */
+    world_run(w, 1500);
+    assert_each_has_its_own(w);
+    for (unsigned i = 0; i < 2; i++) {
+        w->said_count = 0;
+        world_send(w, i, &m);
+        assert_int_equal(world_reply(w, &m)->type, i == 0 ? MESSAGE_ERROR : MESSAGE_RESERVATION);
+    }
+    assert_int_equal(w->store->changes[CHANGE_HOLD], 1);
+    uint32_t claims = w->claims;
+    world_run(w, 20000);
+    assert_each_has_its_own(w);
+    assert_int_equal(w->claims, claims);
+}
+
+static void test_who_stops_is_followed_at_once(void **state) {
+    struct world *w = two_at_work(state);
+    (void)world_event(w, 1, EVENT_STOP);
+    world_hear_one(w, 1);
+    world_kill(w, 1);
+    world_run(w, SECOND_MS + 1);
     assert_int_equal(world_serves(w, 0), SHARDS);
 }
 
@@ -397,6 +466,10 @@ int main(void) {
         CASE_ALONE(test_each_its_own),
         CASE_ALONE(test_takeover),
         CASE_ALONE(test_takeover_ms),
+        CASE_ALONE(test_a_wiped_redis_moves_no_shard),
+        CASE_ALONE(test_a_redis_that_was_away_moves_no_shard),
+        CASE_ALONE(test_given_back),
+        CASE_ALONE(test_who_stops_is_followed_at_once),
         CASE(test_lease_is_anothers),
         CASE(test_redis_away_while_serving),
         CASE_ALONE(test_redis_away_from_the_start),
