@@ -2,12 +2,14 @@
 
 #include "actors/runtime/require.h"
 
-void ledger_open(struct ledger *ledger, uint64_t epoch, uint64_t applied_seq) {
+void ledger_open(struct ledger *ledger, uint64_t epoch, uint64_t applied_seq,
+                 uint64_t check_at_ms) {
     ledger->epoch = epoch;
     ledger->applied_seq = applied_seq;
     ledger->first = ledger->count = ledger->sent = 0;
     ledger->parked_first = ledger->parked_count = 0;
     ledger->send_at_ms = 0;
+    ledger->check_at_ms = check_at_ms;
 }
 
 struct ledger_change *ledger_at(struct ledger *ledger, uint32_t i) {
@@ -78,8 +80,8 @@ static void cut_batch(struct ledger *ledger, uint32_t batch_max) {
 void ledger_send(struct ledger *ledger, uint32_t batch_max, uint64_t again_ms, uint64_t now_ms,
                  struct effects *effects) {
     if (now_ms < ledger_deadline_ms(ledger)) return;
-    if (ledger->sent == 0) cut_batch(ledger, batch_max);
-    ledger->send_at_ms = now_ms + again_ms;
+    if (ledger->sent == 0 && ledger->count > 0) cut_batch(ledger, batch_max);
+    ledger->send_at_ms = ledger->check_at_ms = now_ms + again_ms;
     struct message *message = effects_send(effects, MESSAGE_BATCH);
     message->key = SHARD_WAITING_ROOM;
     message->batch = (struct message_batch){
@@ -107,12 +109,11 @@ void ledger_send(struct ledger *ledger, uint32_t batch_max, uint64_t again_ms, u
 
 uint64_t ledger_deadline_ms(const struct ledger *ledger) {
     if (ledger->sent > 0) return ledger->send_at_ms;
-    return ledger->count > 0 ? 0 : UINT64_MAX;
+    return ledger->count > 0 ? 0 : ledger->check_at_ms;
 }
 
 bool ledger_is_answer(const struct ledger *ledger, const struct message_stored *stored) {
-    return ledger->sent > 0 && stored->epoch == ledger->epoch &&
-           stored->shard == SHARD_WAITING_ROOM &&
+    return stored->epoch == ledger->epoch && stored->shard == SHARD_WAITING_ROOM &&
            stored->last_seq == ledger->applied_seq + ledger->sent;
 }
 

@@ -38,13 +38,14 @@ struct ledger {
     uint32_t first, count; /* of changes */
     uint32_t sent;         /* changes in the batch under way; 0: none */
     uint64_t send_at_ms;   /* when the batch is sent (again) */
+    uint64_t check_at_ms;  /* when the store is asked whether our epoch still counts */
     uint32_t parked_first, parked_count;
     struct ledger_change changes[CHANGES_MAX];
     struct parked parked[PARKED_MAX];
 };
 
-/* Forget all and go on behind `applied_seq`. */
-void ledger_open(struct ledger *ledger, uint64_t epoch, uint64_t applied_seq);
+/* Forget all and go on behind `applied_seq`; the epoch was known to count before `check_at_ms`. */
+void ledger_open(struct ledger *ledger, uint64_t epoch, uint64_t applied_seq, uint64_t check_at_ms);
 
 /* The i-th change that is not committed. */
 struct ledger_change *ledger_at(struct ledger *ledger, uint32_t i);
@@ -64,14 +65,15 @@ bool ledger_park(struct ledger *ledger, const struct address *from,
 const struct parked *ledger_due(const struct ledger *ledger, bool all);
 void ledger_unpark(struct ledger *ledger);
 
-/* Send the next batch, or the same one again if its answer is late. */
+/* Send the next batch, or the same one again if its answer is late; one without changes when there
+ * have been none until check_at_ms: who was fenced meanwhile must not admit by what it knew. */
 void ledger_send(struct ledger *ledger, uint32_t batch_max, uint64_t again_ms, uint64_t now_ms,
                  struct effects *effects);
 
 /* When ledger_send() has something to do; UINT64_MAX: not before something happens. */
 uint64_t ledger_deadline_ms(const struct ledger *ledger);
 
-/* True if STORED answers the batch under way. */
+/* True if STORED answers the batch under way, or the last question. */
 bool ledger_is_answer(const struct ledger *ledger, const struct message_stored *stored);
 
 /* Take the first change away: it is committed. */

@@ -71,7 +71,7 @@ void owner_drop(struct admission *self, uint64_t wait_ms, struct effects *effect
     forget_places(self);
     put_back(self);
     forget_what_the_store_tells(self);
-    ledger_open(&self->ledger, 0, 0);
+    ledger_open(&self->ledger, 0, 0, UINT64_MAX);
     self->showing = false;
     self->phase = PHASE_STANDBY;
 }
@@ -282,7 +282,8 @@ static void claimed(struct admission *self, const struct message_claimed *body,
     self->epoch = body->epoch;
     self->claim_wait_ms = 0;
     self->shown = 0;
-    ledger_open(&self->ledger, body->epoch, body->applied_seq);
+    ledger_open(&self->ledger, body->epoch, body->applied_seq,
+                self->now_ms + self->config->cluster_silence_ms);
     finish_load(self, sole_successor);
     if (self->claim_again) {
         owner_drop(self, 0, effects);
@@ -308,8 +309,11 @@ static void stored(struct admission *self, const struct message_stored *body,
             change_apply(self, ledger_at(&self->ledger, 0), effects);
             ledger_applied(&self->ledger);
         }
+        self->ledger.check_at_ms = self->now_ms + self->config->cluster_silence_ms;
         break;
-    case STORE_REFUSED: self->ledger.send_at_ms = self->now_ms + SECOND_MS; break;
+    case STORE_REFUSED:
+        self->ledger.send_at_ms = self->ledger.check_at_ms = self->now_ms + SECOND_MS;
+        break;
     case STORE_FENCED:
         self->lease.fenced = true;
         owner_drop(self, SECOND_MS, effects);

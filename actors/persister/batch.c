@@ -21,10 +21,11 @@ enum collected collector_begin(struct collector *collector, const struct address
     batch->epoch = head->epoch;
     batch->first_seq = head->first_seq;
     batch->count = head->count;
-    if (head->count == 0 || head->count > BATCH_MAX || head->epoch == 0 || head->first_seq == 0 ||
+    if (head->count > BATCH_MAX || head->epoch == 0 || head->first_seq == 0 ||
         head->first_seq > UINT64_MAX - head->count || !shard_exists(head->shard, shards)) {
         return COLLECTED_BAD;
     }
+    if (head->count == 0) return COLLECTED_WHOLE;
     *collector = (struct collector){.batch = batch, .from = *from};
     return COLLECTED_MORE;
 }

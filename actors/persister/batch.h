@@ -1,4 +1,6 @@
-/* A batch as it comes in: BATCH, then `count` changes in the same frame, one message at a time.
+/* A batch as it comes in: BATCH, then `count` changes in the same frame, one message at a time. One
+ * without changes asks whether its epoch still counts, and whether its sender knows the last
+ * change.
  *
  * Pure: no I/O, no clock, no allocation. The persister collects into the memory of its queue, the
  * simulator's model of the database into its own. What is wrong with a batch is found here, before
@@ -20,7 +22,7 @@ struct batch {
     uint32_t shard;               /* SHARD_WAITING_ROOM: of grants; else of seats */
     uint64_t epoch;
     uint64_t first_seq;
-    uint32_t count; /* 1 to BATCH_MAX */
+    uint32_t count; /* 0 to BATCH_MAX */
     union {
         struct batch_seat seats[BATCH_MAX];
         struct message_grant_change grants[BATCH_MAX];
@@ -50,7 +52,7 @@ enum collected {
 };
 
 /* Begin with a BATCH. `batch` is the collector's until it is WHOLE or BAD; its request id is set in
- * any case. BAD: a count of none or too many, a shard that does not exist, an epoch of 0
+ * any case. BAD: a count of too many, a shard that does not exist, an epoch of 0
  * (nobody's), numbers that begin at 0 or go round. */
 enum collected collector_begin(struct collector *collector, const struct address *from,
                                const struct message *message, uint32_t shards, struct batch *batch);

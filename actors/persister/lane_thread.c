@@ -171,8 +171,7 @@ static enum verdict look_at_head(struct lane *lane, const struct batch *batch) {
     if (!mysql_client_connected(lane->mysql)) return VERDICT_REFUSED;
     if (run(lane, sql_head(batch->shard, lane->sql), on_head, head, &error) != VERDICT_OK)
         return VERDICT_REFUSED;
-    if (head[0] != 0 && head[0] != batch->epoch) return VERDICT_FENCED;
-    return head[0] != 0 && head[1] >= batch_last_seq(batch) ? VERDICT_DUP : VERDICT_REFUSED;
+    return verdict_of_head(batch->epoch, batch->first_seq, batch->count, head[0], head[1]);
 }
 
 /* What is left to run of a batch. In production all of it goes to the server at once; to come to a
@@ -205,6 +204,7 @@ static size_t in_steps(struct lane *lane, size_t size) {
 static enum attempt_next attempt(struct lane *lane, const struct batch *batch,
                                  struct attempts *attempts, enum store_outcome *ret_outcome) {
     if (!connected(lane)) return attempt_unreachable(attempts, ret_outcome);
+    if (batch->count == 0) return attempt_ran(attempts, look_at_head(lane, batch), ret_outcome);
     mysql_status error;
     bool was_unknown = attempts->unknown;
     uint64_t begun_ns = clock_now_ns();
@@ -228,6 +228,7 @@ static enum attempt_next attempt(struct lane *lane, const struct batch *batch,
 static void count(const struct batch *batch, enum store_outcome outcome) {
     switch (outcome) {
     case STORE_OK:
+        if (batch->count == 0) break;
         metric_add(METRIC_STORE_BATCHES, 1);
         metric_add(METRIC_STORE_CHANGES, batch->count);
         break;
@@ -249,7 +250,7 @@ static void count(const struct batch *batch, enum store_outcome outcome) {
 bool lane_batch(struct lane *lane, const struct batch *batch, struct answer *ret_answer) {
     struct unknown *unknown = unknown_of(lane, batch->shard);
     uint64_t last_seq = batch_last_seq(batch);
-    struct attempts attempts = {.unknown = unknown->epoch == batch->epoch &&
+    struct attempts attempts = {.unknown = batch->count > 0 && unknown->epoch == batch->epoch &&
                                            unknown->last_seq == last_seq};
     enum store_outcome outcome = STORE_REFUSED;
     enum attempt_next next;

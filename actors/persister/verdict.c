@@ -37,6 +37,15 @@ enum verdict verdict_of(unsigned error, bool lost) {
     }
 }
 
+enum verdict verdict_of_head(uint64_t epoch, uint64_t first_seq, uint32_t count,
+                             uint64_t head_epoch, uint64_t head_seq) {
+    uint64_t last_seq = first_seq + count - 1;
+    if (head_epoch == 0) return VERDICT_REFUSED;
+    if (head_epoch != epoch) return VERDICT_FENCED;
+    if (count == 0) return head_seq == last_seq ? VERDICT_OK : VERDICT_GAP;
+    return head_seq >= last_seq ? VERDICT_DUP : VERDICT_REFUSED;
+}
+
 static enum attempt_next answer(enum store_outcome outcome, enum store_outcome *ret_outcome) {
     *ret_outcome = outcome;
     return ATTEMPT_ANSWER;

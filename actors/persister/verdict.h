@@ -27,6 +27,12 @@ enum verdict {
 /* `error`: 0 or the number of an error; `lost`: it took the connection with it. */
 enum verdict verdict_of(unsigned error, bool lost);
 
+/* What the shard's row says of a batch, if it is only read: DUP or FENCED, or REFUSED where nothing
+ * of the batch was committed. Of a batch without changes: OK, FENCED, or GAP if its sender does not
+ * know the last change. `head_epoch` 0: there is no row. */
+enum verdict verdict_of_head(uint64_t epoch, uint64_t first_seq, uint32_t count,
+                             uint64_t head_epoch, uint64_t head_seq);
+
 enum {
     ATTEMPTS_AGAIN_MAX = 4, /* after deadlocks and lock waits */
     ATTEMPTS_LOST_MAX = 2,  /* after lost connections */

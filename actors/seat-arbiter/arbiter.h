@@ -107,6 +107,7 @@ struct ledger {
     struct change_item *items; /* a ring of CHANGES_MAX */
     uint64_t applied_seq;      /* the last that is committed; the first in the ring is the next */
     uint64_t send_at_ms;       /* when the batch under way is sent (again) */
+    uint64_t check_at_ms;      /* when the store is asked whether our epoch still counts */
     uint32_t first, count;
     uint32_t sent; /* changes in the batch under way; 0: none */
 };

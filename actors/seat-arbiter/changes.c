@@ -1,12 +1,16 @@
 /* Changes of a shard on their way into the database: decided ones have consecutive numbers and
  * wait here in order; the first of them are one batch that is under way, and is sent again until it
- * is answered. */
+ * is answered.
+ *
+ * Who has nothing to commit for cluster.silence_ms sends a batch without changes: it may have been
+ * fenced while it stood still, and whoever claimed in between may have died and left holds behind
+ * that only this one could end. */
 #include "actors/seat-arbiter/arbiter.h"
 
 void changes_open(struct ledger *ledger, uint64_t applied_seq) {
     ledger->applied_seq = applied_seq;
     ledger->first = ledger->count = ledger->sent = 0;
-    ledger->send_at_ms = 0;
+    ledger->send_at_ms = ledger->check_at_ms = 0;
 }
 
 struct change_item *changes_at(const struct ledger *ledger, uint32_t i) {
@@ -59,8 +63,8 @@ static void cut(struct arbiter *self, struct ledger *ledger) {
 void changes_send(struct arbiter *self, struct shard *shard, struct effects *effects) {
     struct ledger *ledger = &shard->ledger;
     if (self->now_ms < changes_deadline_ms(ledger)) return;
-    if (ledger->sent == 0) cut(self, ledger);
-    ledger->send_at_ms = self->now_ms + self->config->cluster_heartbeat_ms;
+    if (ledger->sent == 0 && ledger->count > 0) cut(self, ledger);
+    ledger->send_at_ms = ledger->check_at_ms = self->now_ms + self->config->cluster_heartbeat_ms;
     struct message *message = effects_send(effects, MESSAGE_BATCH);
     message->key = shard->number;
     message->batch = (struct message_batch){
@@ -80,5 +84,5 @@ void changes_send(struct arbiter *self, struct shard *shard, struct effects *eff
 
 uint64_t changes_deadline_ms(const struct ledger *ledger) {
     if (ledger->sent > 0) return ledger->send_at_ms;
-    return ledger->count > 0 ? 0 : UINT64_MAX;
+    return ledger->count > 0 ? 0 : ledger->check_at_ms;
 }

@@ -180,6 +180,7 @@ static void claimed(struct arbiter *self, struct shard *shard, const struct mess
     shard->phase = PHASE_SERVING;
     shard->claim_wait_ms = 0;
     changes_open(&shard->ledger, body->applied_seq);
+    shard->ledger.check_at_ms = self->now_ms + self->config->cluster_silence_ms;
     for (uint32_t i = shard->reservations; i != NONE; i = self->reservations[i].next) {
         struct reservation *r = &self->reservations[i];
         r->drive_at_ms = payment_want(r) == PAYMENT_NONE ? UINT64_MAX : self->now_ms;
@@ -220,14 +221,17 @@ void shard_stored(struct arbiter *self, const struct message_stored *body,
     if (body->shard >= self->shard_count) return;
     struct shard *shard = &self->shards[body->shard];
     struct ledger *ledger = &shard->ledger;
-    if (shard->phase != PHASE_SERVING || ledger->sent == 0 || body->epoch != shard->epoch ||
+    if (shard->phase != PHASE_SERVING || body->epoch != shard->epoch ||
         body->last_seq != ledger->applied_seq + ledger->sent) {
         return;
     }
     switch (body->outcome) {
     case STORE_OK:
-    case STORE_DUP: batch_committed(self, shard, effects); break;
-    case STORE_REFUSED: ledger->send_at_ms = self->now_ms + SECOND_MS; break;
+    case STORE_DUP:
+        batch_committed(self, shard, effects);
+        ledger->check_at_ms = self->now_ms + self->config->cluster_silence_ms;
+        break;
+    case STORE_REFUSED: ledger->send_at_ms = ledger->check_at_ms = self->now_ms + SECOND_MS; break;
     case STORE_FENCED:
         metric_add(METRIC_ARBITER_FENCED, 1);
         shard->lease.fenced = true;

@@ -318,6 +318,10 @@ static void execute(struct world *w, void *arg, uint64_t a, uint64_t b) {
         world_at(w, job->node->paused_until_us, execute, job, 0, 0);
         return;
     }
+    if (!job->is_claim && job->batch.count == 0) { /* reading waits for nobody */
+        batch_ended(w, job, store_head(w, &job->batch));
+        return;
+    }
     if (MUTANT(LOAD_BEFORE_EPOCH) && job->is_claim && job->sent == 0) {
         say_rows(w, job); /* a snapshot waits for nobody */
         net_flush(w, job->node->index);
@@ -384,8 +388,8 @@ static void take_batch(struct world *w, struct node *node, const struct packet *
                                       .first_seq = batch->first_seq,
                                       .count = batch->count};
     const struct unknown *unknown = unknown_of(job);
-    job->attempts.unknown =
-        unknown->epoch == batch->epoch && unknown->last_seq == batch_last_seq(batch);
+    job->attempts.unknown = batch->count > 0 && unknown->epoch == batch->epoch &&
+                            unknown->last_seq == batch_last_seq(batch);
     if (batch->shard == SHARD_WAITING_ROOM) {
         job->batch.grants = world_alloc(w, batch->count * sizeof *job->batch.grants);
     } else {

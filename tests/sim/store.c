@@ -83,9 +83,8 @@ static void forget_requests(struct store *store, uint32_t shard, uint64_t wall_m
 
 enum verdict store_head(const struct world *w, const struct store_batch *batch) {
     const struct store_shard *row = &w->store->shards[shard_index(batch->shard)];
-    if (row->epoch == 0) return VERDICT_REFUSED;
-    if (row->epoch != batch->epoch) return VERDICT_FENCED;
-    return row->applied_seq >= batch->first_seq + batch->count - 1 ? VERDICT_DUP : VERDICT_REFUSED;
+    return verdict_of_head(batch->epoch, batch->first_seq, batch->count, row->epoch,
+                           row->applied_seq);
 }
 
 uint64_t store_claim(struct world *w, uint32_t shard, const char *owner, uint64_t wall_ms) {

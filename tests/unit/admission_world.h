@@ -219,6 +219,8 @@ static inline void store_batch(struct world *w) {
     uint8_t outcome = STORE_OK;
     if (batch->epoch != w->epoch) {
         outcome = STORE_FENCED;
+    } else if (batch->count == 0) {
+        if (batch->first_seq != w->applied_seq + 1) outcome = STORE_GAP;
     } else if (batch->first_seq + batch->count - 1 <= w->applied_seq) {
         outcome = STORE_DUP;
     } else if (batch->first_seq != w->applied_seq + 1) {
@@ -234,9 +236,10 @@ static inline void store_message(struct world *w, const struct message *m) {
         assert_int_equal(m->claim.shard, SHARD_WAITING_ROOM);
         if (!w->store_deaf) store_claim(w, &m->request_id);
     } else if (m->type == MESSAGE_BATCH) {
-        assert_in_range(m->batch.count, 1, 256);
+        assert_in_range(m->batch.count, 0, 256);
         w->batch = *m;
         w->batch_got = 0;
+        if (m->batch.count == 0) store_batch(w);
     } else {
         assert_int_equal(m->type, MESSAGE_GRANT_CHANGE);
         assert_int_equal(m->grant_change.seq, w->batch.batch.first_seq + w->batch_got);

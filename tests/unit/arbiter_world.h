@@ -155,6 +155,18 @@ static inline void store_receive(struct world *w, unsigned core, const struct ba
     if (fate == FATE_TWICE) store_answer(w, core, &batch->head, outcome);
 }
 
+/* A batch without changes: answered from the shard's row, or not at all. */
+static inline void store_check(struct world *w, unsigned core, const struct message_batch *head) {
+    const struct store_shard *shard = &w->store->shards[head->shard];
+    enum fate fate = world_fate(w);
+    if (fate == FATE_LOST || fate == FATE_WITHHELD || fate == FATE_SILENT) return;
+    store_answer(w, core, head,
+                 fate == FATE_REFUSED                        ? STORE_REFUSED
+                 : head->epoch != shard->epoch               ? STORE_FENCED
+                 : head->first_seq != shard->applied_seq + 1 ? STORE_GAP
+                                                             : STORE_OK);
+}
+
 /* What was withheld arrives, in order; it is answered if the core is still there. */
 static inline void store_release(struct world *w) {
     for (uint32_t i = 0; i < w->pending_count; i++) {
@@ -200,7 +212,11 @@ static inline void store_message(struct world *w, unsigned core, const struct me
         if (world_fate(w) != FATE_LOST)
             store_claim(w->store, m->claim.shard, store_tell_row, &answer);
     } else if (m->type == MESSAGE_BATCH) {
-        assert_in_range(m->batch.count, 1, STORE_BATCH);
+        assert_in_range(m->batch.count, 0, STORE_BATCH);
+        if (m->batch.count == 0) {
+            store_check(w, core, &m->batch);
+            return;
+        }
         batch->head = m->batch;
         batch->got = 0;
         batch->hash = XXH64(encoded, size, 0);

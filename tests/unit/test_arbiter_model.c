@@ -12,7 +12,7 @@ enum {
     SEATS = 24,
     USERS = 12,
     SEEDS = 16,
-    STEPS = 20000,
+    STEPS = 24000,
     ASKED = 8192,
     DRIVES = 4096,
     PAYMENTS = 8192,

@@ -195,11 +195,41 @@ static void test_fenced_without_a_lease(void **state) {
     assert_error(world_reply(w, &m), ERROR_UNKNOWN);
     assert_int_equal(world_serves(w, 0), SHARDS - 1);
     world_run(w, 60000);
-    assert_int_equal(world_serves(w, 0), SHARDS - 1);
+    assert_int_equal(world_serves(w, 0), 0); /* of the others it has learnt by asking */
     w->redis_down = false;
     world_run(w, SECOND_MS);
     assert_int_equal(world_serves(w, 0), SHARDS);
     assert_state(world_ask(w, &m), RESERVATION_HELD);
+}
+
+/* Another claimed, sold and died while this one stood still; then its lease was free again. Nobody
+ * asks for a seat, so that no batch meets the fence: what the other left held would be held for
+ * ever. */
+static void test_an_idle_owner_learns_that_it_is_none(void **state) {
+    struct world *w = *state;
+    world_run(w, 20000);
+    uint32_t claims = w->claims;
+    for (uint32_t i = 0; i < SHARDS; i++) w->store->shards[i].epoch += 1;
+    world_run(w, SILENCE_MS + SECOND_MS + 1);
+    assert_int_equal(w->claims, claims + SHARDS);
+    assert_int_equal(world_serves(w, 0), SHARDS);
+}
+
+/* Asked again each heartbeat while there is no answer; a database that is behind is read anew. */
+static void test_an_idle_owner_asks(void **state) {
+    struct world *w = *state;
+    uint32_t claims = w->claims;
+    w->fate = FATE_LOST;
+    world_run(w, 30000);
+    assert_int_equal(w->claims, claims);
+    w->fate = FATE_ANSWERED;
+    world_run(w, 30000);
+    assert_int_equal(w->claims, claims);
+    assert_state(world_hold(w, 7, 1, 1), RESERVATION_HELD);
+    assert_state(world_hold(w, 8, 2, 1), RESERVATION_HELD);
+    world_run(w, 2 * SILENCE_MS);
+    assert_int_equal(w->claims, claims);
+    assert_int_equal(w->store->changes[CHANGE_HOLD], 2);
 }
 
 static void test_stop(void **state) {
@@ -474,6 +504,8 @@ int main(void) {
         CASE(test_redis_away_while_serving),
         CASE_ALONE(test_redis_away_from_the_start),
         CASE(test_fenced_without_a_lease),
+        CASE(test_an_idle_owner_learns_that_it_is_none),
+        CASE(test_an_idle_owner_asks),
         CASE(test_stop),
         CASE_ALONE(test_claim_is_lost),
         CASE_ALONE(test_wrong_count),

@@ -54,6 +54,30 @@ static void a_batch_is_collected(void **state) {
     assert_int_equal(batch.seats[1].request_id.bytes[1], 11);
 }
 
+static void a_batch_without_changes_is_whole(void **state) {
+    (void)state;
+    assert_int_equal(begin(3, 5, 10, 0), COLLECTED_WHOLE);
+    assert_null(collector.batch);
+    assert_int_equal(batch_last_seq(&batch), 9);
+    assert_int_equal(begin(3, 5, 1, 0), COLLECTED_WHOLE); /* nothing was ever changed */
+    assert_int_equal(batch_last_seq(&batch), 0);
+}
+
+static void the_head_tells_of_a_batch(void **state) {
+    (void)state;
+    assert_int_equal(verdict_of_head(5, 10, 2, 5, 11), VERDICT_DUP);
+    assert_int_equal(verdict_of_head(5, 10, 2, 5, 12), VERDICT_DUP);
+    assert_int_equal(verdict_of_head(5, 10, 2, 5, 9), VERDICT_REFUSED);
+    assert_int_equal(verdict_of_head(5, 10, 2, 6, 11), VERDICT_FENCED);
+    assert_int_equal(verdict_of_head(5, 10, 2, 0, 0), VERDICT_REFUSED);
+    assert_int_equal(verdict_of_head(5, 10, 0, 5, 9), VERDICT_OK);
+    assert_int_equal(verdict_of_head(5, 1, 0, 5, 0), VERDICT_OK);
+    assert_int_equal(verdict_of_head(5, 10, 0, 5, 8), VERDICT_GAP); /* a database put back */
+    assert_int_equal(verdict_of_head(5, 10, 0, 5, 10), VERDICT_GAP);
+    assert_int_equal(verdict_of_head(5, 10, 0, 6, 9), VERDICT_FENCED);
+    assert_int_equal(verdict_of_head(5, 10, 0, 0, 0), VERDICT_REFUSED);
+}
+
 static void grants_are_the_waiting_rooms(void **state) {
     (void)state;
     assert_int_equal(begin(SHARD_WAITING_ROOM, 1, 1, 2), COLLECTED_MORE);
@@ -65,7 +89,6 @@ static void grants_are_the_waiting_rooms(void **state) {
 
 static void a_head_that_cannot_be_is_bad(void **state) {
     (void)state;
-    assert_int_equal(begin(0, 1, 1, 0), COLLECTED_BAD);
     assert_int_equal(begin(0, 1, 1, BATCH_MAX + 1), COLLECTED_BAD);
     assert_int_equal(begin(0, 1, 1, UINT32_MAX), COLLECTED_BAD);
     assert_int_equal(begin(SHARDS, 1, 1, 1), COLLECTED_BAD);
@@ -207,6 +230,8 @@ static void rows_that_break_the_schema_are_seen(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_is_collected),
+        cmocka_unit_test(a_batch_without_changes_is_whole),
+        cmocka_unit_test(the_head_tells_of_a_batch),
         cmocka_unit_test(grants_are_the_waiting_rooms),
         cmocka_unit_test(a_head_that_cannot_be_is_bad),
         cmocka_unit_test(changes_that_do_not_belong_are_bad),
