@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdatomic.h>
@@ -29,6 +30,7 @@ enum {
     MARKS_WANTED_SEEDS = 1000, /* a run of so many seeds must have met every mark */
     FAILURES_SHOWN = 3,
     PROGRESS_S = 60,
+    KEPT_BYTES = 1 << 30,
     EXIT_VOID = 3,
 };
 
@@ -394,6 +396,10 @@ int main(int argc, char **argv) {
         return 2;
     }
     if (sodium_init() < 0) return 2;
+    /* Each process of each seed allocates its memory anew: it is kept, not given back to the system
+     * and faulted in again. */
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
     if (options.mutants) return run_mutants(&options);
     return options.one ? run_single(&options) : run_many(&options);
 }
