@@ -188,7 +188,10 @@ static void admission_step(void *memory, const struct event *event, struct effec
     case EVENT_PROJECTED: on_projected(self, event->projected.outcome, effects); break;
     case EVENT_RESTORED: owner_restored(self, event, effects); break;
     case EVENT_STOP: lease_release(&self->lease, self->config, effects); return;
-    case EVENT_START: lease_start(&self->lease, self->config, event->now_ms); break;
+    case EVENT_LINKED:
+        lease_able(&self->lease, event->linked.able, self->config, self->now_ms, effects);
+        break;
+    case EVENT_START:
     case EVENT_TIMEOUT:
     case EVENT_PAYMENT: break;
     }

@@ -253,6 +253,7 @@ static void timer_step(void *memory, const struct event *event, struct effects *
     case EVENT_PAYMENT: on_answer(self, event, effects); break;
     case EVENT_STOP: return;
     case EVENT_START:
+    case EVENT_LINKED:
     case EVENT_TIMEOUT:
     case EVENT_LEASE:
     case EVENT_PROJECTED:

@@ -30,6 +30,8 @@ struct address {
 
 enum event_kind {
     EVENT_START,     /* first of all */
+    EVENT_LINKED,    /* whether it can work has changed: a broker answers, and the store, if it has
+                        one; at first it cannot */
     EVENT_MESSAGE,   /* a message arrived */
     EVENT_LEASE,     /* the answer to EFFECT_LEASE */
     EVENT_PROJECTED, /* the answer to EFFECT_PROJECT, if it was not plain success */
@@ -59,6 +61,9 @@ struct event {
     uint64_t now_ms;
     uint64_t wall_ms;
     union {
+        struct {
+            bool able;
+        } linked;
         struct {
             struct address from;
             const struct message *message; /* valid during the step */

@@ -27,14 +27,13 @@ static void call(const struct lease *lease, enum lease_call call, const struct c
     effect->lease.ttl_ms = (uint32_t)config->arbiter_lease_ttl_ms;
 }
 
-void lease_start(struct lease *lease, const struct config *config, uint64_t now_ms) {
-    lease->at_ms = now_ms;
-    lease->settled_at_ms = lease->free_at_ms = now_ms + config->arbiter_takeover_ms;
-}
-
 void lease_ask(struct lease *lease, const struct config *config, uint64_t now_ms,
                struct effects *effects) {
     if (now_ms < lease->at_ms) return;
+    if (!lease->able) {
+        lease->at_ms = UINT64_MAX;
+        return;
+    }
     bool may_take = lease->held || (now_ms >= lease->free_at_ms && lease->silent_since_ms == 0);
     lease->at_ms = now_ms + config->arbiter_lease_renew_ms;
     call(lease, lease->own ? LEASE_OWN : may_take ? LEASE_TAKE : LEASE_LOOK, config, effects);
@@ -44,6 +43,18 @@ void lease_release(struct lease *lease, const struct config *config, struct effe
     if (!lease->held) return;
     lease->held = false;
     call(lease, LEASE_RELEASE, config, effects);
+}
+
+void lease_able(struct lease *lease, bool able, const struct config *config, uint64_t now_ms,
+                struct effects *effects) {
+    lease->able = able;
+    if (!able) {
+        lease_release(lease, config, effects);
+        return;
+    }
+    lease->at_ms = now_ms;
+    lease->settled_at_ms = now_ms + config->arbiter_takeover_ms;
+    lease->free_at_ms = later(lease->free_at_ms, lease->settled_at_ms);
 }
 
 static enum lease_verdict unreachable(struct lease *lease, bool idle, const struct config *config,

@@ -8,6 +8,8 @@
  * away takes a shard from who serves it; and strangers leave it alone for arbiter.takeover_ms after
  * their start, so that those who start together each find their own.
  *
+ * Who is cut off from the broker or from the store lets its leases go: another can serve.
+ *
  * Redis unreachable: who serves goes on. Whose own it is may serve it without a lease after
  * cluster.silence_ms, unless another was known to have it, or has claimed the shard since. */
 #ifndef TICKETLAB_LEASE_H
@@ -22,6 +24,7 @@ struct config;
 
 struct lease {
     uint32_t shard;
+    bool able;                /* we could serve: the broker and the store answer */
     bool own;                 /* else we are a stranger to the shard */
     bool held;                /* it is ours, as far as we know */
     bool other;               /* it was another's when Redis answered last */
@@ -38,8 +41,10 @@ enum lease_verdict {
     LEASE_STOP,  /* stop serving it */
 };
 
-/* At EVENT_START. Times are of the monotonic clock, in ms. */
-void lease_start(struct lease *lease, const struct config *config, uint64_t now_ms);
+/* At EVENT_LINKED. Who cannot work lets the lease go, but not what it knows: it may get it back.
+ * Times are of the monotonic clock, in ms. */
+void lease_able(struct lease *lease, bool able, const struct config *config, uint64_t now_ms,
+                struct effects *effects);
 
 /* Ask Redis, if it is time to. */
 void lease_ask(struct lease *lease, const struct config *config, uint64_t now_ms,

@@ -22,7 +22,7 @@ struct link {
     enum link_kind kind;
     uint32_t index;
     struct pipe *pipe;
-    uint64_t heard_at_ms; /* of a broker: its last WELCOME; 0: none yet */
+    uint64_t heard_at_ms; /* of a broker or the store: its last WELCOME; 0: none yet */
     bool alive;
 };
 
@@ -32,6 +32,7 @@ struct links {
     struct link items[LINKS_MAX];
     uint32_t count;
     uint64_t hello_at_ms;
+    bool able;              /* as it was told last */
     struct message message; /* the one being handed on */
 };
 
@@ -57,6 +58,38 @@ static size_t refuse(struct link *link, uint64_t peer, const uint8_t *data, size
     return has_end ? prefix.size : 0;
 }
 
+static bool says_hello(const struct link *link) {
+    return link->kind == LINK_BROKER || link->kind == LINK_STORE;
+}
+
+static void tell_able(struct links *links) {
+    bool able = links_able(links);
+    if (able == links->able) return;
+    links->able = able;
+    if (links->options.on_able != NULL) links->options.on_able(links->options.arg, able);
+}
+
+static void on_welcome(struct link *link, const struct message_welcome *body) {
+    if (!link->alive) {
+        log_info("%s %s answers", link->kind == LINK_STORE ? "store" : "broker", body->name);
+    }
+    link->heard_at_ms = clock_now_ms();
+    link->alive = true;
+    tell_able(link->links);
+}
+
+/* Answer a HELLO; the message in hand is it. */
+static void welcome(struct links *links, const struct address *from) {
+    struct message_hello own = {0};
+    struct message *message = &links->message;
+    struct request_id id = message->request_id;
+    links->options.fill_hello(links->options.arg, &own);
+    message_init(message, MESSAGE_WELCOME);
+    message->request_id = id;
+    memcpy(message->welcome.name, own.name, sizeof message->welcome.name);
+    links_send(links, message, from);
+}
+
 static void on_frame(void *arg, uint64_t peer, const uint8_t *data, size_t size) {
     struct link *link = arg;
     struct links *links = link->links;
@@ -73,13 +106,16 @@ static void on_frame(void *arg, uint64_t peer, const uint8_t *data, size_t size)
         data += used;
         size -= used;
         metric_add(METRIC_MESSAGES_RECEIVED, 1);
-        if (link->kind == LINK_BROKER && message->type == MESSAGE_WELCOME) {
-            if (!link->alive) log_info("broker %s answers", message->welcome.name);
-            link->heard_at_ms = clock_now_ms();
-            link->alive = true;
+        if (says_hello(link) && message->type == MESSAGE_WELCOME) {
+            on_welcome(link, &message->welcome);
             continue;
         }
         struct address from = {link->index, peer, message->route};
+        if (link->kind == LINK_BOUND && message->type == MESSAGE_HELLO &&
+            !links->options.bind_for_clients) {
+            welcome(links, &from);
+            continue;
+        }
         if (link->kind == LINK_BOUND && links->options.bind_for_clients &&
             message_info(message->type)->audience != AUDIENCE_CLIENT) {
             struct request_id id = message->request_id;
@@ -190,11 +226,13 @@ static void hello_due(void *arg) {
     bool all_alive = true;
     for (uint32_t i = 0; i < links->count; i++) {
         struct link *link = &links->items[i];
-        if (link->kind != LINK_BROKER) continue;
+        if (!says_hello(link)) continue;
         if (link->alive && now_ms - link->heard_at_ms > links->options.silence_ms) {
             link->alive = false;
-            log_warning("a broker has been silent for %llu ms",
+            log_warning("%s has been silent for %llu ms",
+                        link->kind == LINK_STORE ? "the store" : "a broker",
                         (unsigned long long)links->options.silence_ms);
+            tell_able(links);
         }
         all_alive = all_alive && link->alive;
         pipe_send(link->pipe, 0, data, size);
@@ -214,6 +252,13 @@ bool links_alive(const struct links *links) {
         wanted = true;
     }
     return !wanted;
+}
+
+bool links_able(const struct links *links) {
+    for (uint32_t i = 0; i < links->count; i++) {
+        if (links->items[i].kind == LINK_STORE && !links->items[i].alive) return false;
+    }
+    return links_alive(links);
 }
 
 const char *links_endpoint(const struct links *links) {

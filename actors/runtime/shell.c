@@ -73,6 +73,14 @@ static void on_message(void *arg, const struct address *from, const struct messa
     shell_post(shell, &event);
 }
 
+static void on_able(void *arg, bool able) {
+    struct shell *shell = arg;
+    if (shell->core == NULL) return;
+    struct event event = {.kind = EVENT_LINKED};
+    event.linked.able = able;
+    shell_post(shell, &event);
+}
+
 static uint64_t core_deadline(void *arg) {
     const struct shell *shell = arg;
     return shell->options.actor->deadline_ms(shell->core);
@@ -151,6 +159,7 @@ struct shell *shell_new(const struct shell_options *options, const struct config
         .bind_for_clients = options->bind_for_clients,
         .heartbeat_ms = config->cluster_heartbeat_ms,
         .silence_ms = config->cluster_silence_ms,
+        .on_able = on_able,
         .on_message = on_message,
         .fill_hello = fill_hello,
         .arg = shell,

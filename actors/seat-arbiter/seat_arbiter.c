@@ -159,9 +159,9 @@ static bool has_made_much(const struct effects *effects) {
     return effects->count > EFFECTS_MAX - EFFECTS_STEP_MAX;
 }
 
-static void on_start(struct arbiter *self) {
+static void on_linked(struct arbiter *self, bool able, struct effects *effects) {
     for (uint32_t i = 0; i < self->shard_count; i++) {
-        lease_start(&self->shards[i].lease, self->config, self->now_ms);
+        lease_able(&self->shards[i].lease, able, self->config, self->now_ms, effects);
     }
 }
 
@@ -234,7 +234,7 @@ static void arbiter_step(void *memory, const struct event *event, struct effects
     self->now_ms = event->now_ms;
     self->wall_ms = event->wall_ms;
     switch (event->kind) {
-    case EVENT_START: on_start(self); break;
+    case EVENT_LINKED: on_linked(self, event->linked.able, effects); break;
     case EVENT_MESSAGE: on_message(self, event, effects); break;
     case EVENT_LEASE:
         require(event->lease.shard < self->shard_count);
@@ -246,6 +246,7 @@ static void arbiter_step(void *memory, const struct event *event, struct effects
                      effects);
         break;
     case EVENT_STOP: on_stop(self, effects); return;
+    case EVENT_START:
     case EVENT_TIMEOUT:
     case EVENT_RESTORED:
     case EVENT_PAYMENT: break;

@@ -176,14 +176,38 @@ static void node_step(struct world *w, struct node *node, struct event *event) {
     wait_on(w, node);
 }
 
+static bool has_store(const struct node *node) {
+    return node->role == ROLE_SEAT_ARBITER || node->role == ROLE_ADMISSION;
+}
+
+/* A broker and, if the process needs it, the store answer. */
+static bool is_able(const struct world *w, const struct node *node) {
+    bool broker = false;
+    for (uint32_t i = 0; i < w->plan.brokers; i++) broker = broker || node->alive[i];
+    return broker && (!has_store(node) || node->alive[w->plan.brokers]);
+}
+
+static void tell_able(struct world *w, struct node *node) {
+    bool able = is_able(w, node);
+    if (able == node->able) return;
+    node->able = able;
+    TRACE(w, node, able ? "can work" : "is cut off");
+    if (!able) mark(w, MARK_CUT_OFF);
+    struct event event = {.kind = EVENT_LINKED};
+    event.linked.able = able;
+    node_step(w, node, &event);
+}
+
 static void take_message(struct world *w, struct node *node, const struct packet *packet,
                          struct message *message) {
     uint32_t link = packet->from;
     if (packet->pipe == PIPE_FEEDS) link += w->plan.brokers;
     if (packet->pipe == PIPE_STORES) link = 2 * w->plan.brokers;
-    if (packet->pipe == PIPE_ACTORS && message->type == MESSAGE_WELCOME) {
-        node->alive[packet->from] = true;
-        node->heard_us[packet->from] = w->now_us;
+    if (message->type == MESSAGE_WELCOME) {
+        uint32_t peer = packet->pipe == PIPE_STORES ? w->plan.brokers : packet->from;
+        node->alive[peer] = true;
+        node->heard_us[peer] = w->now_us;
+        tell_able(w, node);
         return;
     }
     TRACE_MESSAGE(w, node, "takes", message);
@@ -224,14 +248,20 @@ static void say_hello(struct world *w, void *arg, uint64_t life, uint64_t unused
     if (node->actor->hello != NULL) node->actor->hello(node->core, &message.hello);
     message.hello.role = node->role;
     snprintf(message.hello.name, sizeof message.hello.name, "%s", node->name);
-    for (uint32_t i = 0; i < w->plan.brokers; i++) {
+    uint32_t peers = w->plan.brokers + has_store(node);
+    for (uint32_t i = 0; i < peers; i++) {
+        bool is_store = i == w->plan.brokers;
         if (node->alive[i] &&
             w->now_us - node->heard_us[i] > node->config.cluster_silence_ms * 1000) {
             node->alive[i] = false;
         }
         all_alive = all_alive && node->alive[i];
-        node_send(w, node, i, PIPE_ACTORS, 0, &message);
+        node_send(w, node, is_store ? store_node(w) : i, is_store ? PIPE_STORES : PIPE_ACTORS, 0,
+                  &message);
     }
+    tell_able(w, node);
+    if (!node->up || node->life != life) return;
+    net_flush(w, node->index);
     uint64_t wait_ms = node->config.cluster_heartbeat_ms;
     if (!all_alive) wait_ms = wait_ms / 10 + 1;
     world_at(w, w->now_us + wait_ms * 1000, say_hello, node, life, 0);
@@ -259,6 +289,7 @@ struct node *node_new(struct world *w, uint8_t role, const char *name, const str
 
 static void start_core(struct world *w, struct node *node) {
     memset(node->alive, 0, sizeof node->alive);
+    node->able = false;
     memset(node->epochs, 0, sizeof node->epochs);
     memset(node->claims, 0, sizeof node->claims);
     node->deadline_us = NEVER_US;

@@ -54,8 +54,9 @@ struct node {
     uint32_t deadline_order;
     uint32_t die_after; /* effects that are still performed; 0: no death is planned */
     uint64_t steps;
-    bool alive[BROKERS_MAX]; /* brokers that answered */
-    uint64_t heard_us[BROKERS_MAX];
+    bool alive[BROKERS_MAX + 1]; /* brokers that answered; behind them the store */
+    uint64_t heard_us[BROKERS_MAX + 1];
+    bool able; /* as the core was told last */
     struct port *port;
     uint64_t epochs[SIM_SHARDS_MAX + 1];          /* of claims whose rows have all come */
     struct request_id claims[SIM_SHARDS_MAX + 1]; /* the last of each shard */

@@ -411,6 +411,13 @@ static void take(struct world *w, struct node *node, const struct packet *packet
     struct persister *p = node->persister;
     struct address from = {packet->from, packet->from_life, 0};
     enum collected collected = COLLECTED_MORE;
+    if (message->type == MESSAGE_HELLO) {
+        struct message welcome;
+        message_init(&welcome, MESSAGE_WELCOME);
+        snprintf(welcome.welcome.name, sizeof welcome.welcome.name, "%s", node->name);
+        node_send(w, node, packet->from, PIPE_STORES, 0, &welcome);
+        return;
+    }
     if (message->type == MESSAGE_CLAIM) {
         struct job *job = job_new(w, node, packet, &message->request_id, message->claim.shard);
         job->is_claim = true;

@@ -383,8 +383,10 @@ static inline void world_start(struct world *w) {
     w->events_count = 0;
     w->seed += 1;
     admission_actor.init(w->core, &w->config, w->seed);
-    struct event event = {.kind = EVENT_START};
+    struct event event = {.kind = EVENT_START}, linked = {.kind = EVENT_LINKED};
+    linked.linked.able = true;
     world_step(w, &event);
+    world_step(w, &linked);
     world_pump(w);
 }
 

@@ -499,6 +499,13 @@ static inline void world_kill(struct world *w, unsigned core) {
     memset(w->cores[core].dropped, 0, sizeof w->cores[core].dropped);
 }
 
+static inline void world_linked(struct world *w, unsigned core, bool able) {
+    struct event event = {.kind = EVENT_LINKED};
+    event.linked.able = able;
+    world_step(w, core, &event);
+    world_pump(w);
+}
+
 static inline void world_start(struct world *w, unsigned core) {
     struct world_core *c = &w->cores[core];
     world_kill(w, core);
@@ -506,7 +513,7 @@ static inline void world_start(struct world *w, unsigned core) {
     seat_arbiter_actor.init(c->memory, &c->config, ++w->seed);
     struct event event = {.kind = EVENT_START};
     world_step(w, core, &event);
-    world_pump(w);
+    world_linked(w, core, true);
 }
 
 #endif

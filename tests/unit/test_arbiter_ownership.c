@@ -122,6 +122,27 @@ static void test_given_back(void **state) {
     assert_int_equal(w->claims, claims);
 }
 
+/* It cannot reach the broker, or the store: another serves; what it knew is of use again if nobody
+ * did. */
+static void test_who_is_cut_off_lets_go(void **state) {
+    struct world *w = two_at_work(state);
+    world_linked(w, 1, false);
+    world_run(w, SECOND_MS + 1);
+    assert_int_equal(world_serves(w, 0), SHARDS);
+    world_run(w, 60000);
+    assert_int_equal(world_serves(w, 0), SHARDS);
+    world_linked(w, 1, true);
+    world_run(w, 2 * SECOND_MS);
+    assert_each_has_its_own(w);
+    uint32_t claims = w->claims;
+    for (unsigned i = 0; i < 2; i++) world_linked(w, i, false); /* the store is gone, for all */
+    world_run(w, 60000);
+    for (unsigned i = 0; i < 2; i++) world_linked(w, i, true);
+    world_run(w, 60000);
+    assert_each_has_its_own(w);
+    assert_int_equal(w->claims, claims);
+}
+
 static void test_who_stops_is_followed_at_once(void **state) {
     struct world *w = two_at_work(state);
     (void)world_event(w, 1, EVENT_STOP);
@@ -499,6 +520,7 @@ int main(void) {
         CASE_ALONE(test_a_wiped_redis_moves_no_shard),
         CASE_ALONE(test_a_redis_that_was_away_moves_no_shard),
         CASE_ALONE(test_given_back),
+        CASE_ALONE(test_who_is_cut_off_lets_go),
         CASE_ALONE(test_who_stops_is_followed_at_once),
         CASE(test_lease_is_anothers),
         CASE(test_redis_away_while_serving),
