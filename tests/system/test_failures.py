@@ -5,7 +5,8 @@ itself with status 1 or 2 and one sentence that says why (or at an assertion, wh
 call of a request fails in a process that runs: then it must go on and the request, said again under the same id as the
 protocol wants it, be answered right; or it must end as above, and its successor answer.
 
-    NTH_START=12    runs of a start: so many n are drawn where there are more (0: all of them)
+    NTH_START=12    runs of a start: so many n are drawn where there are more (0: all of them; of more than 2,000 those, and
+                    200 of the rest: there the same is done again for each seat)
     NTH_REQUEST=10  failing calls in requests, the same way
     NTH_SEED=1      of the drawing
     NTH_N=17        this n alone, to look at a failure again
@@ -33,6 +34,7 @@ from test_python_client import REFUNDED, UNAVAILABLE, UNKNOWN, Client, expect
 
 SEATS, PATIENCE_S, ANSWER_MS, AGAIN_S, SLOW_S = 2000, 15, 100, 0.02, 2
 EARLY = 400
+EVERY, BEHIND = 2000, 200
 DESCRIPTORS_KEPT = 4  # connections that clients keep for the next request
 RUNS = {"start": int(os.environ.get("NTH_START", 12)), "request": int(os.environ.get("NTH_REQUEST", 10))}
 SEED = int(os.environ.get("NTH_SEED", 1))
@@ -209,9 +211,11 @@ def numbers(total, phase, what):
     if "NTH_N" in os.environ:
         return [int(os.environ["NTH_N"])]
     wanted = RUNS[phase]
+    chance = random.Random(f"{SEED} {phase} {what}")
+    if wanted == 0 and total > EVERY + BEHIND:
+        return list(range(1, EVERY + 1)) + sorted(chance.sample(range(EVERY + 1, total + 1), BEHIND))
     if wanted == 0 or total <= wanted:
         return list(range(1, total + 1))
-    chance = random.Random(f"{SEED} {phase} {what}")
     if total <= EARLY:
         return sorted(chance.sample(range(1, total + 1), wanted))
     # Half of them where each call is another one; behind that the same is done for each seat.
