@@ -72,6 +72,26 @@ static void assert_conflict(const struct batch *batch, uint64_t log_rows) {
     assert_log(log_rows);
 }
 
+/* Whoever has nothing to commit asks so whether it is still the owner. */
+static void a_batch_without_changes_asks(void **state) {
+    (void)state;
+    uint64_t epoch = take(shard);
+    assert_int_equal(commit(new_batch(epoch, 1)), STORE_OK);
+    struct batch *batch = new_batch(epoch, 1);
+    add(batch, CHANGE_HOLD, seat(1), 1, 11);
+    assert_int_equal(commit(batch), STORE_OK);
+    assert_int_equal(commit(new_batch(epoch, 2)), STORE_OK);
+    assert_int_equal(commit(new_batch(epoch, 2)), STORE_OK);
+    assert_int_equal(commit(new_batch(epoch, 1)), STORE_GAP);
+    assert_int_equal(commit(new_batch(epoch, 3)), STORE_GAP);
+    assert_log(1);
+    uint64_t next = take(shard);
+    assert_int_equal(commit(new_batch(epoch, 2)), STORE_FENCED);
+    assert_int_equal(commit(new_batch(next, 2)), STORE_OK);
+    assert_int_equal(commit(new_batch(next + 1, 2)), STORE_FENCED);
+    assert_log(1);
+}
+
 static void a_wrong_version_is_a_conflict(void **state) {
     (void)state;
     uint64_t epoch = take(shard);
@@ -279,6 +299,7 @@ const struct CMUnitTest batch_cases[] = {
     cmocka_unit_test(the_same_again_is_dup),
     cmocka_unit_test(what_does_not_follow_is_a_gap),
     cmocka_unit_test(another_epoch_is_fenced),
+    cmocka_unit_test(a_batch_without_changes_asks),
     cmocka_unit_test(a_wrong_version_is_a_conflict),
     cmocka_unit_test(anothers_reservation_is_a_conflict),
     cmocka_unit_test(a_duplicate_key_is_a_conflict),

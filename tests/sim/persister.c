@@ -406,16 +406,24 @@ static void take_batch(struct world *w, struct node *node, const struct packet *
     add_job(w, job);
 }
 
+static void welcome(struct world *w, struct node *node, uint32_t to) {
+    struct message message;
+    uint8_t data[MESSAGE_SIZE_MAX];
+    message_init(&message, MESSAGE_WELCOME);
+    snprintf(message.welcome.name, sizeof message.welcome.name, "%s", node->name);
+    size_t size = message_encode(&message, data, sizeof data);
+    require(size > 0);
+    net_add(w, node->index, to, PIPE_STORES, 0, data, size, false);
+    net_flush(w, node->index);
+}
+
 static void take(struct world *w, struct node *node, const struct packet *packet,
                  const struct message *message) {
     struct persister *p = node->persister;
     struct address from = {packet->from, packet->from_life, 0};
     enum collected collected = COLLECTED_MORE;
     if (message->type == MESSAGE_HELLO) {
-        struct message welcome;
-        message_init(&welcome, MESSAGE_WELCOME);
-        snprintf(welcome.welcome.name, sizeof welcome.welcome.name, "%s", node->name);
-        node_send(w, node, packet->from, PIPE_STORES, 0, &welcome);
+        welcome(w, node, packet->from);
         return;
     }
     if (message->type == MESSAGE_CLAIM) {
