@@ -27,22 +27,23 @@ static void call(const struct lease *lease, enum lease_call call, const struct c
     effect->lease.ttl_ms = (uint32_t)config->arbiter_lease_ttl_ms;
 }
 
+void lease_release(struct lease *lease, const struct config *config, struct effects *effects) {
+    if (!lease->held) return;
+    lease->held = false;
+    call(lease, LEASE_RELEASE, config, effects);
+}
+
 void lease_ask(struct lease *lease, const struct config *config, uint64_t now_ms,
                struct effects *effects) {
     if (now_ms < lease->at_ms) return;
     if (!lease->able) {
         lease->at_ms = UINT64_MAX;
+        lease_release(lease, config, effects); /* an answer may have come since */
         return;
     }
     bool may_take = lease->held || (now_ms >= lease->free_at_ms && lease->silent_since_ms == 0);
     lease->at_ms = now_ms + config->arbiter_lease_renew_ms;
     call(lease, lease->own ? LEASE_OWN : may_take ? LEASE_TAKE : LEASE_LOOK, config, effects);
-}
-
-void lease_release(struct lease *lease, const struct config *config, struct effects *effects) {
-    if (!lease->held) return;
-    lease->held = false;
-    call(lease, LEASE_RELEASE, config, effects);
 }
 
 void lease_able(struct lease *lease, bool able, const struct config *config, uint64_t now_ms,
