@@ -55,6 +55,9 @@ static void check_i3_i15(struct world *w) {
 }
 
 static void check_i15_reservations(struct world *w) {
+    if (w->store->reservation_count != w->auditor->reservation_count)
+        violation(w, "I15", 0, "there are %u rows of %u reservations", w->store->reservation_count,
+                  w->auditor->reservation_count);
     for (uint32_t i = 0; i < w->store->reservation_count; i++) {
         const struct store_reservation *row = &w->store->reservations[i];
         const struct told_reservation *r = auditor_reservation(w, row->id);

@@ -8,6 +8,7 @@
  * A line a minute says how far it is; Ctrl-C ends the run early, with the verdict on what was done.
  */
 #include "actors/runtime/mutant.h"
+#include "tests/sim/selftest.h"
 #include "tests/sim/world.h"
 
 #include <errno.h>
@@ -51,7 +52,7 @@ static struct shared *shared;
 struct options {
     uint64_t seeds, base, seed;
     uint32_t jobs;
-    bool one, mutants;
+    bool one, mutants, selftest;
     struct trace trace;
 };
 
@@ -357,8 +358,9 @@ static bool read_trace(struct trace *trace, const char *word) {
 static bool read_options(int argc, char **argv, struct options *options) {
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(argv[i], "--mutants") == 0) {
-            options->mutants = true;
+        if (strcmp(argv[i], "--mutants") == 0 || strcmp(argv[i], "--selftest") == 0) {
+            options->mutants = options->mutants || strcmp(argv[i], "--mutants") == 0;
+            options->selftest = options->selftest || strcmp(argv[i], "--selftest") == 0;
             continue;
         }
         if (value == NULL) return false;
@@ -394,6 +396,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     if (sodium_init() < 0) return 2;
+    if (options.selftest) return selftest();
     if (options.mutants) return run_mutants(&options);
     return options.one ? run_single(&options) : run_many(&options);
 }
