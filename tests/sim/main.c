@@ -3,6 +3,7 @@
  *   sim --seeds N [--base S] [--jobs J]      run N seeds; exit 1 on a broken promise, 3 if VOID
  *   sim --seed S [--trace seat=17|reservation=R|node=NAME|all]
  *   sim --mutants [--seeds N]                every planted bug must be caught within N seeds
+ *   sim --selftest                           every doctored run must be refused by the auditor
  *
  * The same seed and commit give the same run: every hundredth seed runs twice to prove it.
  * A line a minute says how far it is; Ctrl-C ends the run early, with the verdict on what was done.
@@ -56,9 +57,29 @@ struct options {
     struct trace trace;
 };
 
+static const char *program; /* as it was called */
+
 #ifdef TICKETLAB_MUTANTS
 int mutant_enabled;
+
+static const char *mutant_name(int mutant) {
+    static const char *const names[] = {"NONE",
+#define MUTANT_ROW(NAME, text) #NAME,
+                                        MUTANTS(MUTANT_ROW)
+#undef MUTANT_ROW
+    };
+    return names[mutant];
+}
 #endif
+
+/* The command that runs a seed again. */
+static void tell_command(uint64_t seed) {
+    printf("%s --seed %" PRIu64, program, seed);
+#ifdef TICKETLAB_MUTANTS
+    if (mutant_enabled != MUTANT_NONE) printf(" --mutant %s", mutant_name(mutant_enabled));
+#endif
+    printf("\n");
+}
 
 static const char *commit(void) {
     const char *text = getenv("SIM_COMMIT");
@@ -91,8 +112,8 @@ static void replay(uint64_t seed, const struct violation *v) {
 static void tell_failure(uint64_t seed, const struct violation *v, bool with_story) {
     printf("FAILED  seed %" PRIu64 " at %.3f s: %s: %s\n", seed, (double)v->at_us / 1e6,
            v->invariant, v->text);
-    printf("        commit %s, again by: build/release/sim/simulator --seed %" PRIu64 "\n",
-           commit(), seed);
+    printf("        commit %s, again by: ", commit());
+    tell_command(seed);
     if (with_story) replay(seed, v);
     fflush(stdout);
 }
@@ -309,6 +330,8 @@ static int run_mutants(const struct options *options) {
             printf("caught  %s: by %s, seed %" PRIu64 " (%" PRIu64 " before it): %s\n",
                    mutant_text(m), t->violation.invariant, t->first_failure, t->passed,
                    t->violation.text);
+            printf("        again by: %s --seed %" PRIu64 " --mutant %s\n", program,
+                   t->first_failure, mutant_name((int)m));
         } else {
             printf("LIVES   %s: %" PRIu64 " seeds saw nothing\n", mutant_text(m), t->passed);
         }
@@ -318,13 +341,8 @@ static int run_mutants(const struct options *options) {
 }
 
 static int mutant_named(const char *name) {
-    static const char *const names[] = {"NONE",
-#define MUTANT_ROW(NAME, text) #NAME,
-                                        MUTANTS(MUTANT_ROW)
-#undef MUTANT_ROW
-    };
     for (int i = 0; i < MUTANT_COUNT; i++) {
-        if (strcmp(names[i], name) == 0) return i;
+        if (strcmp(mutant_name(i), name) == 0) return i;
     }
     return -1;
 }
@@ -390,9 +408,11 @@ static bool read_options(int argc, char **argv, struct options *options) {
 
 int main(int argc, char **argv) {
     struct options options = {.seeds = 1000, .base = 1, .jobs = 2};
+    program = argv[0];
     if (!read_options(argc, argv, &options)) {
         fprintf(stderr, "usage: sim [--seeds N] [--base S] [--jobs J] [--mutants]\n"
-                        "       sim --seed S [--trace seat=N|reservation=N|node=NAME|all]\n");
+                        "       sim --seed S [--trace seat=N|reservation=N|node=NAME|all]\n"
+                        "       sim --selftest\n");
         return 2;
     }
     if (sodium_init() < 0) return 2;

@@ -9,7 +9,7 @@
 
 #include "tests/sim/auditor.h"
 
-enum { STEPS_MAX = 320, STORY_WISHES_MAX = 64 };
+enum { STEPS_MAX = 320, STORY_WISHES_MAX = 64, HOLD_TTL_MS = 1000 };
 
 /* Who is in the story: users by index, reservations by id, grants by number. */
 enum { ANN, BOB, CYD, DAN, EVE, STORY_USERS };
@@ -65,6 +65,8 @@ struct story {
 /* ---- selftest_story.c ----------------------------------------------------------------------- */
 
 void story_tell(struct story *story);
+
+/* ---- selftest_play.c ------------------------------------------------------------------------ */
 
 /* A world without processes that work, for a story. */
 void story_world(struct world *w);
