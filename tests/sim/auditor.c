@@ -421,6 +421,9 @@ static void check_i6(struct world *w, const struct grant_log_row *row) {
         if (place->performance_id != c->performance_id || place->over) continue;
         if (place->number == c->number && place->user_id == c->user_id) {
             place->over = true;
+        } else if (place->number == c->number) {
+            violation(w, "I6", 0, "user %llu is admitted by number %llu, which is user %llu's",
+                      LLU(c->user_id), LLU(c->number), LLU(place->user_id));
         } else if (place->epoch == row->epoch && place->number < c->number) {
             violation(w, "I6", 0, "number %llu is admitted while user %llu waits with %llu",
                       LLU(c->number), LLU(place->user_id), LLU(place->number));

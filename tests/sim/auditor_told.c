@@ -178,7 +178,11 @@ static void note_place(struct world *w, const struct node *node, const struct me
     if (m->place.state != PLACE_WAITING) return;
     for (uint32_t i = a->place_count; i > 0; i--) {
         const struct told_place *p = &a->places[i - 1];
-        if (p->number == m->place.number && p->performance_id == m->key) return;
+        if (p->number != m->place.number || p->performance_id != m->key) continue;
+        if (p->user_id != m->place.user_id)
+            violation(w, "I6", 0, "users %llu and %llu are both told number %llu", LLU(p->user_id),
+                      LLU(m->place.user_id), LLU(p->number));
+        return;
     }
     a->places = world_grow(w, a->places, a->place_count, &a->place_capacity, sizeof *a->places);
     a->places[a->place_count++] = (struct told_place){.performance_id = (uint32_t)m->key,

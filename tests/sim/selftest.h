@@ -36,6 +36,7 @@ enum step_kind {
     STEP_FEED,  /* it reaches those who listen */
     STEP_CALL,  /* of the payment gateway */
     STEP_PAYS,  /* the gateway's ledger changes */
+    STEP_LIMIT, /* an operator wants another active limit */
 };
 
 struct step {
@@ -46,6 +47,7 @@ struct step {
     uint64_t epoch;
     uint32_t wish; /* asked, answered, or the row's cause; NO_WISH: none */
     uint32_t user; /* of a wish; USERS_MAX and above: an operator, the gateway */
+    uint32_t active_max;
     bool is_twin;
     uint64_t grant, pass_expires_ms; /* of a wish to hold: the pass that is shown */
     struct message message;

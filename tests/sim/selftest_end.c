@@ -131,7 +131,7 @@ static void free_seat_shown_selected(struct world *w) {
 }
 
 static void seat_shown_in_the_other_performance(struct world *w) {
-    redis_put(w, "p2:state:seat:2", "CONFIRMED");
+    redis_put(w, "p2:state:seat:3", "CONFIRMED");
 }
 
 static void show(struct world *w, const char *user, const char *state) {
@@ -273,7 +273,7 @@ const struct doctored *doctored_end(uint32_t *ret_count) {
         {"a sold seat not shown", "I9", "seat 2 is shown as ''", NULL, sold_seat_not_shown},
         {"a free seat shown as selected", "I9", "seat 4 is shown as 'SELECTED'", NULL,
          free_seat_shown_selected},
-        {"a seat shown in the other performance", "I9", "seat 2 is shown as 'CONFIRMED'", NULL,
+        {"a seat shown in the other performance", "I9", "seat 3 is shown as 'CONFIRMED'", NULL,
          seat_shown_in_the_other_performance},
         {"left, and shown as active", "I9", "user 1002 is shown as active", NULL,
          left_and_shown_active},

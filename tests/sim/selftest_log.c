@@ -79,8 +79,19 @@ static void let_go_before_the_gateway_cancelled(struct story *s) {
     move_before(s, pays_at(s, PAYMENT_CANCELLED, CLOSED), behind(s, CHANGE_CLOSE_EXPIRE, CLOSED));
 }
 
+static void let_go_without_a_payment(struct story *s) {
+    drop(s, pays_at(s, PAYMENT_CANCELLED, CLOSED));
+    drop(s, pays_at(s, PAYMENT_PENDING, CLOSED));
+}
+
 static void said_to_be_captured(struct story *s) {
     drop(s, pays_at(s, PAYMENT_CAPTURED, SOLD));
+}
+
+static void said_to_be_captured_without_a_payment(struct story *s) {
+    (void)copy_before(s, behind(s, CHANGE_EXPIRE, LATE), row_at(s, CHANGE_CAPTURED, SOLD));
+    s->steps[behind(s, CHANGE_EXPIRE, LATE)].row.change.reservation_id = LATE;
+    renumber(s);
 }
 
 static void said_to_be_back(struct story *s) {
@@ -157,6 +168,10 @@ static void passed_over(struct story *s) {
     step->grant_row.change.number = 4;
 }
 
+static void admitted_by_anothers_number(struct story *s) {
+    s->steps[grant_at(s, GRANT_GRANTED, ANN)].grant_row.change.user_id = USER_BASE + BOB;
+}
+
 static void one_too_many(struct story *s) {
     uint32_t at = grant_at(s, GRANT_ENDED, CYD);
     move_before(s, grant_at(s, GRANT_GRANTED, DAN), at);
@@ -200,6 +215,10 @@ static void given_back_by_a_wish_to_pay(struct story *s) {
 static void given_back_by_a_callback(struct story *s) {
     uint32_t at = row_at(s, CHANGE_CONFIRM, REFUNDED);
     s->steps[row_at(s, CHANGE_REFUND, REFUNDED)].wish = s->steps[at - 1].wish;
+}
+
+static void given_back_by_an_operator(struct story *s) {
+    s->steps[wish_at(s, MESSAGE_CANCEL, DAN)].user = STORY_OPERATOR;
 }
 
 static void sold_and_expired(struct story *s) {
@@ -273,6 +292,15 @@ static void sold_without_a_version(struct story *s) {
     row_of(s, CHANGE_CONFIRM, SOLD)->version = 0;
 }
 
+static void no_change_and_no_version(struct story *s) {
+    row_of(s, CHANGE_CAPTURED, SOLD)->change = 99;
+}
+
+static void money_of_no_reservation(struct story *s) {
+    row_of(s, CHANGE_CAPTURED, SOLD)->reservation_id = NOBODYS;
+    s->steps[pays_at(s, PAYMENT_CAPTURED, SOLD)].payment.id = NOBODYS;
+}
+
 static void money_alters_the_reservation(struct story *s) {
     row_of(s, CHANGE_CAPTURED, SOLD)->reservation_state = RESERVATION_REFUNDED;
 }
@@ -285,6 +313,10 @@ static void money_alters_the_seat(struct story *s) {
 
 static void confirmed_twice(struct story *s) {
     s->steps[row_at(s, CHANGE_CONFIRM, SOLD) + 1].row.change.leader = 1;
+}
+
+static void confirmed_after_all_twice(struct story *s) {
+    s->steps[row_at(s, CHANGE_CLOSE_CONFIRM, AFTER_ALL) + 1].row.change.leader = 1;
 }
 
 static void captured_twice(struct story *s) {
@@ -364,7 +396,11 @@ const struct doctored *doctored_log(uint32_t *ret_count) {
          NULL},
         {"let go before the gateway cancelled", "I4", "103 is let go",
          let_go_before_the_gateway_cancelled, NULL},
+        {"let go without a payment", "I4", "is let go, its payment is not known",
+         let_go_without_a_payment, NULL},
         {"said to be captured", "I4", "is said to be captured", said_to_be_captured, NULL},
+        {"said to be captured without a payment", "I4", "captured, it is not known",
+         said_to_be_captured_without_a_payment, NULL},
         {"said to be back", "I4", "said to be back", said_to_be_back, NULL},
         {"asked before the intent", "I4", "authorise of 101 without", asked_before_the_intent,
          NULL},
@@ -386,6 +422,8 @@ const struct doctored *doctored_log(uint32_t *ret_count) {
         {"a row of the waiting room dropped", "I5", "follows", grant_row_dropped, NULL},
         {"admitted out of order", "I6", "is admitted while user 1000", admitted_out_of_order, NULL},
         {"passed over", "I6", "is admitted while user 1002", passed_over, NULL},
+        {"admitted by another's number", "I6", "number 1, which is user 1000's",
+         admitted_by_anothers_number, NULL},
         {"one too many", "I7", "has 4 active users", one_too_many, NULL},
         {"admitted though nobody has left", "I7", "has 4 active users", nobody_has_left, NULL},
         {"one wish, two holds", "I8", "two effects", one_wish_two_holds, NULL},
@@ -395,6 +433,7 @@ const struct doctored *doctored_log(uint32_t *ret_count) {
         {"given back without a wish", "I10", "without a wish", given_back_without_a_wish, NULL},
         {"given back by a wish to pay", "I10", "without a wish", given_back_by_a_wish_to_pay, NULL},
         {"given back by a callback", "I10", "without a wish", given_back_by_a_callback, NULL},
+        {"given back by an operator", "I10", "without a wish", given_back_by_an_operator, NULL},
         {"sold, and expired", "I10", "without a wish", sold_and_expired, NULL},
         {"an epoch given twice", "I11", "was given after", epoch_given_twice, NULL},
         {"the epoch of the owner before", "I11", "has epoch 1, but 2", epoch_of_the_one_before,
@@ -413,9 +452,12 @@ const struct doctored *doctored_log(uint32_t *ret_count) {
         {"held for nobody", "I13", "by change HOLD", held_for_nobody, NULL},
         {"money moves a seat", "I13", "change 14 in FREE", money_moves_a_seat, NULL},
         {"sold without a version", "I13", "without a version", sold_without_a_version, NULL},
+        {"no change, and no version", "I13", "without a version", no_change_and_no_version, NULL},
+        {"money of no reservation", "I13", "alters more", money_of_no_reservation, NULL},
         {"money alters the reservation", "I13", "alters more", money_alters_the_reservation, NULL},
         {"money alters the seat", "I13", "alters more", money_alters_the_seat, NULL},
         {"confirmed twice", "I16", "two effects", confirmed_twice, NULL},
+        {"confirmed after all, twice", "I16", "two effects", confirmed_after_all_twice, NULL},
         {"captured twice", "I16", "two effects", captured_twice, NULL},
         {"the money back twice", "I16", "two effects", money_back_twice, NULL},
         {"held without a pass", "I19", "without having been admitted", held_without_a_pass, NULL},

@@ -147,6 +147,7 @@ void story_play(struct world *w, const struct story *s) {
             auditor_payment_call(w, step->payment.id, step->call, step->payment.amount);
             break;
         case STEP_PAYS: play_pays(w, step); break;
+        case STEP_LIMIT: auditor_limit(w, 1, step->active_max); break;
         }
     }
 }

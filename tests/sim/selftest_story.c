@@ -271,7 +271,7 @@ static void tell_second_half(struct story *s) {
 }
 
 static void tell_the_rest(struct story *s) {
-    struct sale after_all = {AFTER_ALL, EVE, 2, 1, {1}, 1, 0, 0, 0};
+    struct sale after_all = {AFTER_ALL, EVE, 2, 1, {1, 2}, 2, 0, 0, 0};
     struct sale declined = {DECLINED, BOB, 1, 2, {3}, 1, 0, 0, 0};
     struct sale let_go = {LET_GO, ANN, 1, 1, {6}, 1, 0, 0, 0};
     struct sale nobodys = {0, STORY_OPERATOR, 1, 0, {5}, 1, 0, 0, 0};
@@ -302,6 +302,8 @@ void story_tell(struct story *s) {
     s->now_us = 0;
     claim(s, SHARD_WAITING_ROOM, 1, ADMISSION_1);
     claim(s, 0, 1, ARBITER_1);
+    add(s, STEP_LIMIT)->active_max = UINT32_MAX; /* as it is */
+    add(s, STEP_LIMIT)->active_max = 2;          /* who is active stays so */
     for (uint32_t user = ANN; user <= DAN; user++) place(s, user, 1, PLACE_WAITING, user + 1, 0);
     place(s, EVE, 2, PLACE_WAITING, 1, 0);
     for (uint32_t user = ANN; user <= CYD; user++)

@@ -97,6 +97,10 @@ static void place_exchanged(struct story *s) {
     place_again(s)->number = 5;
 }
 
+static void one_number_for_two(struct story *s) {
+    s->steps[place_at(s, STEP_SENDS, BOB, PLACE_WAITING)].message.place.number = 1;
+}
+
 static void place_lost(struct story *s) {
     place_again(s)->state = PLACE_ABSENT;
 }
@@ -215,6 +219,7 @@ const struct doctored *doctored_told(uint32_t *ret_count) {
          admitted_by_anothers_grant, NULL},
         {"admitted elsewhere", "I2", "user 1001 is told grant 2", admitted_elsewhere, NULL},
         {"a place exchanged", "I6", "had number 4", place_exchanged, NULL},
+        {"one number for two", "I6", "are both told number 1", one_number_for_two, NULL},
         {"a place lost", "I6", "had number 4", place_lost, NULL},
         {"refused though it was done", "I8", "refuses", refused_though_it_was_done, NULL},
         {"answered by two reservations", "I8", "was answered by reservations 102 and 106",
