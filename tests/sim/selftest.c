@@ -1,7 +1,10 @@
 #include "tests/sim/selftest.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { INVARIANTS = 21 };
 
 void world_arena_reset(void);
 
@@ -208,18 +211,32 @@ static bool is_accepted(const struct violation *v, const char *name) {
 
 struct score {
     uint32_t doctored, refused, failed;
+    uint32_t by_invariant[INVARIANTS + 1]; /* 0: what has no number */
 };
 
-static void score(struct score *score, bool refused) {
+static void score(struct score *score, const char *invariant, bool refused) {
+    uint64_t number = *invariant == 'I' ? strtoull(invariant + 1, NULL, 10) : 0;
+    require(number <= INVARIANTS);
     score->doctored += 1;
     score->refused += refused;
     score->failed += !refused;
+    score->by_invariant[number] += refused;
+}
+
+static void tell(struct score *score) {
+    for (uint32_t i = 1; i <= INVARIANTS; i++) {
+        printf("%sI%u %u", i == 1 ? "refused by " : ", ", i, score->by_invariant[i]);
+        score->failed += score->by_invariant[i] == 0;
+    }
+    printf(", others %u\n", score->by_invariant[0]);
+    printf("auditor: %u doctored runs, %u refused\n", score->doctored, score->refused);
+    printf("%u passed, %u failed\n", score->refused, score->failed);
 }
 
 static void run_stories(struct score *score_of, const struct doctored *cases, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         judge(&cases[i]);
-        score(score_of,
+        score(score_of, cases[i].invariant,
               is_refused_so(&world.violation, cases[i].name, cases[i].invariant, cases[i].says));
     }
 }
@@ -240,7 +257,7 @@ static void run_whole(struct score *score_of) {
     score_of->failed += !is_accepted(&right_run.violation, "the right run");
     for (uint32_t i = 0; i < count; i++) {
         run_doctored(runs[i].doctor, &result);
-        score(score_of,
+        score(score_of, runs[i].invariant,
               is_refused_so(&result.violation, runs[i].name, runs[i].invariant, runs[i].says));
     }
     run_doctored(NULL, &result);
@@ -249,7 +266,7 @@ static void run_whole(struct score *score_of) {
         score_of->failed += 1;
     }
     run_doctored(draws_once_more, &result);
-    score(score_of, !run_is_same(&right_run, &result));
+    score(score_of, "SEED", !run_is_same(&right_run, &result));
 }
 
 /* Each place where a promise is judged has refused something by now. */
@@ -278,7 +295,6 @@ int selftest(void) {
     run_stories(&sum, cases, count);
     run_whole(&sum);
     sum.failed += never_seen();
-    printf("auditor: %u doctored runs, %u refused\n", sum.doctored, sum.refused);
-    printf("%u passed, %u failed\n", sum.refused, sum.failed);
+    tell(&sum);
     return sum.failed == 0 ? 0 : 1;
 }

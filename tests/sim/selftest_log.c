@@ -201,6 +201,10 @@ static void wished_for_after_what_follows_it(struct story *s) {
     row_of(s, CHANGE_HOLD, LATE)->seq = row_of(s, CHANGE_PAY, SOLD)->seq;
 }
 
+static void cancelled_before_it_was_told(struct story *s) {
+    row_of(s, CHANGE_REFUND, REFUNDED)->seq = row_of(s, CHANGE_HOLD, REFUNDED)->seq;
+}
+
 /* ---- I10 ------------------------------------------------------------------------------------ */
 
 static void given_back_without_a_wish(struct story *s) {
@@ -430,6 +434,8 @@ const struct doctored *doctored_log(uint32_t *ret_count) {
         {"one wish, paid twice", "I8", "two effects", one_wish_paid_twice, NULL},
         {"wished for after what follows it", "I12", "was wished for after",
          wished_for_after_what_follows_it, NULL},
+        {"cancelled before it was told", "I12", "was wished for after",
+         cancelled_before_it_was_told, NULL},
         {"given back without a wish", "I10", "without a wish", given_back_without_a_wish, NULL},
         {"given back by a wish to pay", "I10", "without a wish", given_back_by_a_wish_to_pay, NULL},
         {"given back by a callback", "I10", "without a wish", given_back_by_a_callback, NULL},

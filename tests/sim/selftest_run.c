@@ -133,6 +133,20 @@ static void seat_that_nobody_moved(struct world *w, void *arg, uint64_t a, uint6
     for (uint32_t s = 1; s <= w->plan.seats; s++) store_seat_of(w, 1, s)->version += 1;
 }
 
+static void grant_that_nobody_gave(struct world *w, void *arg, uint64_t a, uint64_t b) {
+    struct store *store = w->store;
+    (void)arg;
+    (void)b;
+    if (store->shards[WAITING_ROOM].epoch == 0) {
+        come_again(w, grant_that_nobody_gave, a);
+        return;
+    }
+    store->grants = world_grow(w, store->grants, store->grant_count, &store->grant_capacity,
+                               sizeof *store->grants);
+    store->grants[store->grant_count++] =
+        (struct store_grant){.performance_id = 1, .grant = 1, .user_id = 1, .ended = true};
+}
+
 static void assertion_fails(struct world *w, void *arg, uint64_t a, uint64_t b) {
     (void)arg;
     (void)a;
@@ -156,6 +170,7 @@ const struct doctored_run *doctored_runs(uint32_t *ret_count) {
         {"a Redis that stays wiped", "I18", "seat 1 is shown as ''", redis_stays_wiped},
         {"never at rest", "I20", "does not come to rest", never_at_rest},
         {"a seat that nobody moved", "I21", "the database refuses", seat_that_nobody_moved},
+        {"a grant that nobody gave", "I21", "of shard 65535", grant_that_nobody_gave},
         {"an assertion that fails", "ASSERT", "w->plan.seats == 0", assertion_fails},
     };
     *ret_count = sizeof runs / sizeof runs[0];
