@@ -134,28 +134,33 @@ static void seat_shown_in_the_other_performance(struct world *w) {
     redis_put(w, "p2:state:seat:3", "CONFIRMED");
 }
 
-static void show(struct world *w, const char *user, const char *state) {
-    const char *const argv[] = {"fence:65535", "1", "active", "1", user, "1", "1", state, "60000"};
+static void show(struct world *w, const char *performance, const char *user, const char *state) {
+    const char *const argv[] = {"fence:65535", "1", "active", performance, user,
+                                "1",           "1", state,    "60000"};
     struct redis_result result;
     redis_script(w, "project", sizeof argv / sizeof argv[0], argv, &result);
 }
 
 static void left_and_shown_active(struct world *w) {
-    show(w, "1002", "1");
+    show(w, "1", "1002", "1");
 }
 
 static void nobody_shown_active(struct world *w) {
-    show(w, "1063", "1");
+    show(w, "1", "1063", "1");
+}
+
+static void active_elsewhere(struct world *w) {
+    show(w, "2", "1000", "1");
 }
 
 static void active_and_not_shown(struct world *w) {
-    show(w, "1001", "0");
+    show(w, "1", "1001", "0");
 }
 
 static void all_are_active_and_nobody_is_shown(struct world *w) {
-    show(w, "1000", "0");
-    show(w, "1001", "0");
-    show(w, "1003", "0");
+    show(w, "1", "1000", "0");
+    show(w, "1", "1001", "0");
+    show(w, "1", "1003", "0");
 }
 
 static void wiped(struct world *w) {
@@ -184,6 +189,10 @@ static void map_of_a_seat_never_read(struct world *w) {
 
 static void seat_of_another_state(struct world *w) {
     store_seat_of(w, 1, 1)->state = SEAT_FREE;
+}
+
+static void free_seat_blocked(struct world *w) {
+    store_seat_of(w, 1, 8)->state = SEAT_BLOCKED;
 }
 
 static void seat_of_another_version(struct world *w) {
@@ -248,6 +257,8 @@ const struct doctored *doctored_end(uint32_t *ret_count) {
         {"still being paid", "I3", "is still PAYING", still_paying, NULL},
         {"still closing", "I3", "is still CLOSING", still_closing, NULL},
         {"held long after its time", "I3", "still HELD, long after", still_held, auditor_holds},
+        {"being paid long after its time", "I3", "still PAYING, long after", still_paying,
+         auditor_holds},
         {"closing long after its time", "I3", "still CLOSING, long after", still_closing,
          auditor_holds},
         {"sold, and never captured", "I4", "101: it is sold, and not captured", never_captured,
@@ -279,6 +290,7 @@ const struct doctored *doctored_end(uint32_t *ret_count) {
          left_and_shown_active},
         {"nobody, shown as active", "I9", "user 1063 is shown as active", NULL,
          nobody_shown_active},
+        {"active elsewhere", "I9", "user 1000 is shown as active", NULL, active_elsewhere},
         {"active, and not shown", "I9", "user 1001 is active, and is not", NULL,
          active_and_not_shown},
         {"all are active, and nobody is shown", "I9", "user 1000 is active, and is not", NULL,
@@ -292,6 +304,7 @@ const struct doctored *doctored_end(uint32_t *ret_count) {
         {"a map of a seat never read", "I14", "readers see version 0 of 2", NULL,
          map_of_a_seat_never_read},
         {"a seat of another state", "I15", "seat 1: the tables", NULL, seat_of_another_state},
+        {"a free seat, blocked", "I15", "seat 8: the tables", NULL, free_seat_blocked},
         {"a seat of another version", "I15", "seat 3: the tables", NULL, seat_of_another_version},
         {"a sold seat without a claim", "I15", "seat 1: the tables", NULL,
          sold_seat_without_a_claim},
