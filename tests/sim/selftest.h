@@ -19,7 +19,7 @@ enum {
     LATE,       /* Bob's seat 3: the time ran out */
     CLOSED,     /* Cyd's seat 4: paid for too long, cancelled at the gateway */
     REFUNDED,   /* Dan's seat 4: sold, and given back */
-    AFTER_ALL,  /* Eve's seat 1 of performance 2: cancelled while being paid, sold after all */
+    AFTER_ALL,  /* Eve's seats of performance 2: cancelled while being paid, sold after all */
     DECLINED,   /* Bob's seat 3 again: declined */
     LET_GO,     /* Ann's seat 6: let go */
     NOBODYS,    /* a reservation that the story has not */
