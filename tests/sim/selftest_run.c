@@ -156,23 +156,24 @@ static void assertion_fails(struct world *w, void *arg, uint64_t a, uint64_t b) 
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
+static const struct doctored_run runs[] = {
+    {"an arbiter that never lives", "I3", "seats are left", arbiter_never_lives},
+    {"an arbiter that dies of a hold", "I3", "long after its time", arbiter_dies_of_a_hold},
+    {"a row that is no event", "I5", "cannot be an event", row_is_no_event},
+    {"a row that is not the next", "I5", "row 0 is followed by row 2", row_is_not_the_next},
+    {"a fence of another kind", "I9", "a script failed", fence_of_another_kind},
+    {"a batch of nothing", "I17", "a batch that is none", batch_of_nothing},
+    {"an arbiter that stays dead", "I18", "nobody answers SNAPSHOT_GET", arbiter_stays_dead},
+    {"an admission that stays dead", "I18", "nobody answers QUEUE_GET", admission_stays_dead},
+    {"a broker that stays dead", "I18", "nobody answers", broker_stays_dead},
+    {"a Redis that stays wiped", "I18", "seat 1 is shown as ''", redis_stays_wiped},
+    {"never at rest", "I20", "does not come to rest", never_at_rest},
+    {"a seat that nobody moved", "I21", "the database refuses", seat_that_nobody_moved},
+    {"a grant that nobody gave", "I21", "of shard 65535", grant_that_nobody_gave},
+    {"an assertion that fails", "ASSERT", "w->plan.seats == 0", assertion_fails},
+};
+
 const struct doctored_run *doctored_runs(uint32_t *ret_count) {
-    static const struct doctored_run runs[] = {
-        {"an arbiter that never lives", "I3", "seats are left", arbiter_never_lives},
-        {"an arbiter that dies of a hold", "I3", "long after its time", arbiter_dies_of_a_hold},
-        {"a row that is no event", "I5", "cannot be an event", row_is_no_event},
-        {"a row that is not the next", "I5", "row 0 is followed by row 2", row_is_not_the_next},
-        {"a fence of another kind", "I9", "a script failed", fence_of_another_kind},
-        {"a batch of nothing", "I17", "a batch that is none", batch_of_nothing},
-        {"an arbiter that stays dead", "I18", "nobody answers SNAPSHOT_GET", arbiter_stays_dead},
-        {"an admission that stays dead", "I18", "nobody answers QUEUE_GET", admission_stays_dead},
-        {"a broker that stays dead", "I18", "nobody answers", broker_stays_dead},
-        {"a Redis that stays wiped", "I18", "seat 1 is shown as ''", redis_stays_wiped},
-        {"never at rest", "I20", "does not come to rest", never_at_rest},
-        {"a seat that nobody moved", "I21", "the database refuses", seat_that_nobody_moved},
-        {"a grant that nobody gave", "I21", "of shard 65535", grant_that_nobody_gave},
-        {"an assertion that fails", "ASSERT", "w->plan.seats == 0", assertion_fails},
-    };
     *ret_count = sizeof runs / sizeof runs[0];
     return runs;
 }
