@@ -144,8 +144,9 @@ $(OBJ)/fuzzers/%: $(OBJ)/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lpthread -lm
 
-# The simulator. It brings its own require_failed(), so that a core's assertion is a finding; the cores are those of the
-# library. With MUTANTS=1 they are built anew with the planted bugs of actors/runtime/mutant.h, and switched on one by one.
+# The simulator; first its auditor must refuse every doctored run. It brings its own require_failed(), so that a core's
+# assertion is a finding; the cores are those of the library. With MUTANTS=1 they are built anew with the planted bugs of
+# actors/runtime/mutant.h, and switched on one by one.
 SIM_SOURCES := $(wildcard tests/sim/*.c)
 SIM_CORES := $(filter-out actors/runtime/require.c actors/kafka-bridge/bridge.c actors/kafka-bridge/outbox.c,$(wildcard schemas/*.c \
 	$(addprefix actors/runtime/,config.c lease.c metrics.c table.c token.c) $(addprefix actors/kafka-bridge/,lane.c ends.c event_format.c) \
@@ -171,6 +172,7 @@ $(SIM_OBJ)/simulator: $(SIM_OBJECTS)
 
 .PHONY: sim mutants
 sim: $(SIM_OBJ)/simulator
+	@$< --selftest
 	@$(SIM_RUN) $< --seeds $(SEEDS) --base $(BASE_SEED) --jobs $(JOBS)
 
 # Every planted bug must be caught within a thousand seeds.

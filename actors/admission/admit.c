@@ -103,12 +103,26 @@ void grant_end(struct admission *self, uint32_t index) {
                               });
 }
 
+/* Redis shows a user once. With a clock that was set back an older grant may end before a newer
+ * one that its user has by now: then that one is what is shown. */
+static void show_over(struct admission *self, const struct room *room, uint32_t index,
+                      struct effects *effects) {
+    const struct grant *grant = &self->grants.items[index];
+    uint32_t place = table_get(&room->places, grant->user_id);
+    if (place != TABLE_NONE && (place & PLACE_IS_GRANT) != 0 && place != (PLACE_IS_GRANT | index) &&
+        self->grants.items[place & ~PLACE_IS_GRANT].committed) {
+        show_active(self, room, &self->grants.items[place & ~PLACE_IS_GRANT], true, effects);
+    } else {
+        show_active(self, room, grant, false, effects);
+    }
+}
+
 /* The place of a committed grant is free. */
 static void release(struct admission *self, uint32_t index, struct effects *effects) {
     struct grant *grant = &self->grants.items[index];
     struct room *room = &self->rooms[grant->room];
     require(grant->committed && room->held > 0);
-    show_active(self, room, grant, false, effects);
+    show_over(self, room, index, effects);
     room->held -= 1;
     room->held_before = room->held > room->active_max ? room->held : 0;
     room->freed += 1;

@@ -22,6 +22,7 @@ struct told_reservation {
     uint8_t state;                   /* the last */
     uint64_t hold_epoch, invoked_us; /* of its HOLD; when its user first asked */
     uint32_t confirms, captures, refunds;
+    uint32_t seats[SEATS_MAX], seat_count;
 };
 
 /* A seat, as the log tells it. */
@@ -44,10 +45,10 @@ struct told_place {
 };
 
 struct told_shard {
-    uint64_t epoch, seq; /* of the last change */
-    uint64_t claimed;    /* the last epoch given */
-    uint64_t answered;   /* the last change that somebody was told of */
-    uint64_t *sent_us;   /* when a change was first on its way, by seq */
+    uint64_t seq;      /* of the last change */
+    uint64_t claimed;  /* the last epoch given */
+    uint64_t answered; /* the last change that somebody was told of */
+    uint64_t *sent_us; /* when a change was first on its way, by seq */
     uint64_t *sent_epoch;
     uint32_t sent_count, sent_capacity, epoch_capacity;
 };

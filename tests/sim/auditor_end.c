@@ -9,6 +9,11 @@
 
 #define LLU(x) ((unsigned long long)(x))
 
+enum {
+    ANSWER_US = 5000000, /* operators and readers insist, and are answered within this */
+    SHOWN_US = 2000000,  /* who becomes active is shown so within this */
+};
+
 bool auditor_is_sold_out(struct world *w) {
     for (uint32_t p = 1; p <= w->plan.performances; p++) {
         for (uint32_t s = 1; s <= w->plan.seats; s++) {
@@ -42,10 +47,23 @@ static void check_i3_i15(struct world *w) {
             if (ends)
                 violation(w, "I3", key, "seat %u is still %s", s, seat_state_name(seat->state));
             if (seat->state != told->state || seat->version != told->versions ||
-                (seat->claim != 0) != seat_state_is_live(seat->state) ||
                 seat->claim != told->reservation_id)
                 violation(w, "I15", key, "seat %u: the tables do not follow from the log", s);
         }
+    }
+}
+
+static void check_i15_reservations(struct world *w) {
+    if (w->store->reservation_count != w->auditor->reservation_count)
+        violation(w, "I15", 0, "there are %u rows of %u reservations", w->store->reservation_count,
+                  w->auditor->reservation_count);
+    for (uint32_t i = 0; i < w->store->reservation_count; i++) {
+        const struct store_reservation *row = &w->store->reservations[i];
+        const struct told_reservation *r = auditor_reservation(w, row->id);
+        if (r == NULL || row->state != r->state || row->user_id != r->user_id ||
+            row->amount != r->amount || row->seat_count != r->seat_count)
+            violation(w, "I15", seat_key(row->performance_id, row->seats[0]),
+                      "reservation %llu: its row does not follow from the log", LLU(row->id));
     }
 }
 
@@ -79,6 +97,20 @@ static void check_i4_end(struct world *w) {
 
 /* ---- I5: events ----------------------------------------------------------------------------- */
 
+/* Events of a seat stay in one partition: only there do they have an order. */
+static void check_i5_partition(struct world *w) {
+    uint32_t home[SIM_SEATS_MAX + 1] = {0};
+    for (uint32_t p = 0; p < SIM_PARTITIONS; p++) {
+        for (uint32_t i = 0; i < w->kafka->partitions[p].count; i++) {
+            uint32_t seat_id = w->kafka->partitions[p].records[i].seat_id;
+            if (home[seat_id] != 0 && home[seat_id] != p + 1)
+                violation(w, "I5", seat_key(1, seat_id), "seat %u: events in partitions %u and %u",
+                          seat_id, home[seat_id] - 1, p);
+            home[seat_id] = p + 1;
+        }
+    }
+}
+
 static void check_i5_order(struct world *w, uint32_t partition, uint8_t *const *seen) {
     uint64_t last[SIM_PERFORMANCES_MAX + 1][SIM_SEATS_MAX + 1];
     memset(last, 0, sizeof last);
@@ -102,6 +134,7 @@ static void check_i5_end(struct world *w) {
     uint8_t *seen[SIM_SHARDS_MAX];
     for (uint32_t i = 0; i < w->plan.shards; i++)
         seen[i] = world_alloc(w, w->store->shards[i].log_count + 1);
+    check_i5_partition(w);
     for (uint32_t p = 0; p < SIM_PARTITIONS; p++) check_i5_order(w, p, seen);
     for (uint32_t i = 0; i < w->plan.shards; i++) {
         for (uint32_t seq = 1; seq <= w->store->shards[i].log_count; seq++) {
@@ -113,7 +146,7 @@ static void check_i5_end(struct world *w) {
     }
 }
 
-/* ---- I9: Redis ------------------------------------------------------------------------------ */
+/* ---- I9, I18: Redis ------------------------------------------------------------------------- */
 
 static void prefixed(char out[48], uint32_t performance_id, const char *name) {
     if (performance_id == 1) {
@@ -123,7 +156,7 @@ static void prefixed(char out[48], uint32_t performance_id, const char *name) {
     }
 }
 
-static void check_i9_seat(struct world *w, uint32_t p, uint32_t s) {
+static void check_shown_seat(struct world *w, const char *invariant, uint32_t p, uint32_t s) {
     char name[48], short_name[32];
     uint8_t state = store_seat_of(w, p, s)->state;
     snprintf(short_name, sizeof short_name, "state:seat:%" PRIu32, s);
@@ -134,7 +167,7 @@ static void check_i9_seat(struct world *w, uint32_t p, uint32_t s) {
                          : seat_state_is_live(state) ? "SELECTED"
                                                      : "";
     if (strcmp(shown, wanted) != 0)
-        violation(w, "I9", seat_key(p, s), "seat %u is shown as '%s', it is %s", s, shown,
+        violation(w, invariant, seat_key(p, s), "seat %u is shown as '%s', it is %s", s, shown,
                   seat_state_name(state));
 }
 
@@ -149,30 +182,55 @@ static bool is_active(struct world *w, uint32_t performance_id, uint64_t user_id
     return false;
 }
 
-static void check_i9_active(struct world *w, uint32_t performance_id) {
-    char name[48];
+/* One that has been active for some time, and is not about to end. What admission saw expire is
+ * over, even if its clock was set back since. */
+static bool is_surely_active(struct world *w, const struct grant_log_row *row, uint64_t margin_ms) {
+    const struct message_grant_change *c = &row->change;
+    if (c->change != GRANT_GRANTED || row->committed_us + SHOWN_US > w->now_us) return false;
+    if (c->expires_at_ms <= w->auditor->admission_wall_ms + margin_ms) return false;
+    for (uint32_t i = 0; i < w->store->grant_count; i++) {
+        const struct store_grant *g = &w->store->grants[i];
+        if (g->performance_id == c->performance_id && g->grant == c->grant) return !g->ended;
+    }
+    return false;
+}
+
+static void check_shown_active(struct world *w, const char *invariant, uint32_t performance_id) {
+    char name[48], member[24];
     uint64_t margin_ms = 2 * w->plan.skew_ms + 3000;
     prefixed(name, performance_id, "ticket:active");
     const struct redis_key *key = redis_get(w, name);
     for (uint32_t i = 0; key != NULL && i < key->count; i++) {
         uint64_t user_id = strtoull(key->items[i].member, NULL, 10);
         if (!is_active(w, performance_id, user_id, margin_ms))
-            violation(w, "I9", 0, "user %llu is shown as active, and is not", LLU(user_id));
+            violation(w, invariant, 0, "user %llu is shown as active, and is not", LLU(user_id));
+    }
+    for (uint32_t i = 0; i < w->store->grant_log_count; i++) {
+        const struct grant_log_row *row = &w->store->grant_log[i];
+        snprintf(member, sizeof member, "%" PRIu64, row->change.user_id);
+        bool is_shown = key != NULL && redis_member(key, member) != NULL;
+        if (row->change.performance_id == performance_id && !is_shown &&
+            is_surely_active(w, row, margin_ms))
+            violation(w, invariant, 0, "user %s is active, and is not shown so", member);
+    }
+}
+
+static void check_shown(struct world *w, const char *invariant) {
+    for (uint32_t p = 1; p <= w->plan.performances; p++) {
+        for (uint32_t s = 1; s <= w->plan.seats; s++) check_shown_seat(w, invariant, p, s);
+        check_shown_active(w, invariant, p);
     }
 }
 
 static void check_i9(struct world *w) {
-    for (uint32_t p = 1; p <= w->plan.performances; p++) {
-        for (uint32_t s = 1; s <= w->plan.seats; s++) check_i9_seat(w, p, s);
-        check_i9_active(w, p);
-    }
+    check_shown(w, "I9");
 }
 
 void auditor_redis(struct world *w) {
-    check_i9(w);
+    check_shown(w, "I18");
 }
 
-/* ---- I14, I17 -------------------------------------------------------------------------- */
+/* ---- I14, I17 ------------------------------------------------------------------------------- */
 
 static void check_i14_end(struct world *w) {
     for (uint32_t p = 1; p <= w->plan.performances; p++) {
@@ -192,6 +250,13 @@ static void check_i17(struct world *w) {
         const struct wish *wish = &w->crowd->wishes[user->wish];
         violation(w, "I17", 0, "user %u has no answer to %s after %u attempts", USER_BASE + i,
                   message_info(wish->type)->name, wish->attempts);
+    }
+    for (uint32_t i = 0; i < w->crowd->wish_count; i++) {
+        const struct wish *wish = &w->crowd->wishes[i];
+        bool is_insisted = wish->user >= USERS_MAX && wish->invoked_us >= w->healed_us;
+        if (is_insisted && wish->told == TOLD_NOTHING && wish->invoked_us + ANSWER_US < w->now_us)
+            violation(w, "I17", 0, "%s has had no answer, after %u attempts",
+                      message_info(wish->type)->name, wish->attempts);
     }
 }
 
@@ -215,6 +280,7 @@ bool auditor_is_settled(struct world *w) {
 void auditor_end(struct world *w) {
     check_i17(w);
     check_i3_i15(w);
+    check_i15_reservations(w);
     check_i4_end(w);
     check_i5_end(w);
     check_i9(w);

@@ -24,12 +24,31 @@ static uint32_t shard_of_seat(const struct world *w, uint64_t key) {
 
 /* ---- I2: nothing is told that is not committed ---------------------------------------------- */
 
+static bool is_among(uint32_t seat_id, const uint32_t *seats, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (seats[i] == seat_id) return true;
+    }
+    return false;
+}
+
+static bool has_seats(const struct told_reservation *r, const struct message_reservation *m) {
+    bool equal = r->performance_id == m->performance_id && r->seat_count == m->seats_count;
+    for (uint32_t i = 0; i < r->seat_count && equal; i++) {
+        equal = is_among(r->seats[i], m->seats, m->seats_count) &&
+                is_among(m->seats[i], r->seats, r->seat_count);
+    }
+    return equal;
+}
+
 static void check_i2(struct world *w, const char *who, const struct message_reservation *m) {
     const struct told_reservation *r = auditor_reservation(w, m->reservation_id);
     uint64_t key = seat_key(m->performance_id, m->seats_count == 0 ? 0 : m->seats[0]);
     if (!has_been(r, m->state) || r->user_id != m->user_id || r->amount != m->amount)
         violation(w, "I2", key, "%s: reservation %llu is told to be %s, which is not committed",
                   who, LLU(m->reservation_id), reservation_state_name(m->state));
+    if (!has_seats(r, m))
+        violation(w, "I2", key, "%s: reservation %llu is told to have seats that it has not", who,
+                  LLU(m->reservation_id));
 }
 
 static void check_i2_place(struct world *w, const struct message_place *m, uint64_t performance) {
@@ -159,7 +178,11 @@ static void note_place(struct world *w, const struct node *node, const struct me
     if (m->place.state != PLACE_WAITING) return;
     for (uint32_t i = a->place_count; i > 0; i--) {
         const struct told_place *p = &a->places[i - 1];
-        if (p->number == m->place.number && p->performance_id == m->key) return;
+        if (p->number != m->place.number || p->performance_id != m->key) continue;
+        if (p->user_id != m->place.user_id)
+            violation(w, "I6", 0, "users %llu and %llu are both told number %llu", LLU(p->user_id),
+                      LLU(m->place.user_id), LLU(p->number));
+        return;
     }
     a->places = world_grow(w, a->places, a->place_count, &a->place_capacity, sizeof *a->places);
     a->places[a->place_count++] = (struct told_place){.performance_id = (uint32_t)m->key,

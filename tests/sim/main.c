@@ -3,11 +3,13 @@
  *   sim --seeds N [--base S] [--jobs J]      run N seeds; exit 1 on a broken promise, 3 if VOID
  *   sim --seed S [--trace seat=17|reservation=R|node=NAME|all]
  *   sim --mutants [--seeds N]                every planted bug must be caught within N seeds
+ *   sim --selftest                           every doctored run must be refused by the auditor
  *
  * The same seed and commit give the same run: every hundredth seed runs twice to prove it.
  * A line a minute says how far it is; Ctrl-C ends the run early, with the verdict on what was done.
  */
 #include "actors/runtime/mutant.h"
+#include "tests/sim/selftest.h"
 #include "tests/sim/world.h"
 
 #include <errno.h>
@@ -53,13 +55,33 @@ static struct shared *shared;
 struct options {
     uint64_t seeds, base, seed;
     uint32_t jobs;
-    bool one, mutants;
+    bool one, mutants, selftest;
     struct trace trace;
 };
 
+static const char *program; /* as it was called */
+
 #ifdef TICKETLAB_MUTANTS
 int mutant_enabled;
+
+static const char *mutant_name(int mutant) {
+    static const char *const names[] = {"NONE",
+#define MUTANT_ROW(NAME, text) #NAME,
+                                        MUTANTS(MUTANT_ROW)
+#undef MUTANT_ROW
+    };
+    return names[mutant];
+}
 #endif
+
+/* The command that runs a seed again. */
+static void tell_command(uint64_t seed) {
+    printf("%s --seed %" PRIu64, program, seed);
+#ifdef TICKETLAB_MUTANTS
+    if (mutant_enabled != MUTANT_NONE) printf(" --mutant %s", mutant_name(mutant_enabled));
+#endif
+    printf("\n");
+}
 
 static const char *commit(void) {
     const char *text = getenv("SIM_COMMIT");
@@ -92,8 +114,8 @@ static void replay(uint64_t seed, const struct violation *v) {
 static void tell_failure(uint64_t seed, const struct violation *v, bool with_story) {
     printf("FAILED  seed %" PRIu64 " at %.3f s: %s: %s\n", seed, (double)v->at_us / 1e6,
            v->invariant, v->text);
-    printf("        commit %s, again by: build/release/sim/simulator --seed %" PRIu64 "\n",
-           commit(), seed);
+    printf("        commit %s, again by: ", commit());
+    tell_command(seed);
     if (with_story) replay(seed, v);
     fflush(stdout);
 }
@@ -102,7 +124,7 @@ static bool runs_the_same_twice(uint64_t seed, const struct run_result *first) {
     static const struct trace quiet;
     struct run_result second;
     run_seed(seed, &quiet, &second);
-    return second.hash == first->hash && second.events == first->events;
+    return run_is_same(first, &second);
 }
 
 static void add(struct tally *tally, const struct run_result *result) {
@@ -310,6 +332,8 @@ static int run_mutants(const struct options *options) {
             printf("caught  %s: by %s, seed %" PRIu64 " (%" PRIu64 " before it): %s\n",
                    mutant_text(m), t->violation.invariant, t->first_failure, t->passed,
                    t->violation.text);
+            printf("        again by: %s --seed %" PRIu64 " --mutant %s\n", program,
+                   t->first_failure, mutant_name((int)m));
         } else {
             printf("LIVES   %s: %" PRIu64 " seeds saw nothing\n", mutant_text(m), t->passed);
         }
@@ -319,13 +343,8 @@ static int run_mutants(const struct options *options) {
 }
 
 static int mutant_named(const char *name) {
-    static const char *const names[] = {"NONE",
-#define MUTANT_ROW(NAME, text) #NAME,
-                                        MUTANTS(MUTANT_ROW)
-#undef MUTANT_ROW
-    };
     for (int i = 0; i < MUTANT_COUNT; i++) {
-        if (strcmp(names[i], name) == 0) return i;
+        if (strcmp(mutant_name(i), name) == 0) return i;
     }
     return -1;
 }
@@ -359,8 +378,9 @@ static bool read_trace(struct trace *trace, const char *word) {
 static bool read_options(int argc, char **argv, struct options *options) {
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(argv[i], "--mutants") == 0) {
-            options->mutants = true;
+        if (strcmp(argv[i], "--mutants") == 0 || strcmp(argv[i], "--selftest") == 0) {
+            options->mutants = options->mutants || strcmp(argv[i], "--mutants") == 0;
+            options->selftest = options->selftest || strcmp(argv[i], "--selftest") == 0;
             continue;
         }
         if (value == NULL) return false;
@@ -390,9 +410,11 @@ static bool read_options(int argc, char **argv, struct options *options) {
 
 int main(int argc, char **argv) {
     struct options options = {.seeds = 1000, .base = 1, .jobs = 2};
+    program = argv[0];
     if (!read_options(argc, argv, &options)) {
         fprintf(stderr, "usage: sim [--seeds N] [--base S] [--jobs J] [--mutants]\n"
-                        "       sim --seed S [--trace seat=N|reservation=N|node=NAME|all]\n");
+                        "       sim --seed S [--trace seat=N|reservation=N|node=NAME|all]\n"
+                        "       sim --selftest\n");
         return 2;
     }
     if (sodium_init() < 0) return 2;
@@ -400,6 +422,7 @@ int main(int argc, char **argv) {
      * and faulted in again. */
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+    if (options.selftest) return selftest();
     if (options.mutants) return run_mutants(&options);
     return options.one ? run_single(&options) : run_many(&options);
 }

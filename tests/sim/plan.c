@@ -128,3 +128,21 @@ void plan_draw(struct plan *plan, struct chance *c) {
     plan->skew_ms = (uint32_t)ONE_OF(c, 0, 0, 20, 200);
     plan->drift_ppm = (uint32_t)ONE_OF(c, 0, 20, 200);
 }
+
+void plan_small(struct plan *plan) {
+    struct config *config = &plan->config;
+    plan->shards = plan->performances = plan->brokers = 1;
+    plan->admissions = plan->arbiters = plan->timers = 1;
+    plan->seats = plan->users = 4;
+    config->cluster_shards = config->arbiter_instances = 1;
+    config->admission_active_max = config->admission_rate = 10;
+    config->arbiter_hold_ttl_ms = 1000;
+    config->arbiter_payment_window_ms = 500;
+    plan->calm = true;
+    plan->safety_us = 1000000;
+    plan->think_us = 100000;
+    plan->psp_success = plan->wish_pay = 1000;
+    plan->psp_stubborn = plan->skew_ms = plan->drift_ppm = 0;
+    plan->wish_cancel = plan->wish_vanish = plan->wish_mischief = plan->wish_refund = 0;
+    plan->operator_blocks = plan->operator_limits = false;
+}

@@ -60,4 +60,7 @@ struct plan {
 
 void plan_draw(struct plan *plan, struct chance *chance);
 
+/* One of each process, four seats for four users who buy, and nothing goes wrong. */
+void plan_small(struct plan *plan);
+
 #endif

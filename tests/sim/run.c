@@ -153,6 +153,11 @@ static void check_i3_late(struct world *w) {
     auditor_holds(w);
 }
 
+/* What not every run tries. */
+static bool tries(struct world *w, uint32_t per_mille) {
+    return chance_hit(&w->chance, per_mille) || w->tries_all;
+}
+
 static void live(struct world *w) {
     faults_begin(w);
     world_run(w, w->plan.safety_us);
@@ -161,40 +166,66 @@ static void live(struct world *w) {
     w->healed_us = w->now_us;
     faults_heal(w);
     crowd_heal(w);
-    if (chance_hit(&w->chance, 200)) check_i3_late(w);
+    if (tries(w, 200)) check_i3_late(w);
     sell_the_rest(w);
     mark(w, MARK_SOLD_OUT);
     w->closing = true;
     TRACE(w, NULL, "all seats are sold");
     world_run(w, w->now_us + REST_US);
-    if (chance_hit(&w->chance, 300)) check_i18_process(w);
+    if (tries(w, 300)) check_i18_process(w);
     read_once_more(w);
     run_until(w, SETTLE_MAX_US, auditor_is_settled);
     world_run(w, w->now_us + REST_US);
     auditor_end(w);
-    if (chance_hit(&w->chance, 200)) check_i18_redis(w);
+    if (tries(w, 200)) check_i18_redis(w);
 }
 
-void run_seed(uint64_t seed, const struct trace *trace, struct run_result *ret_result) {
+/* A world that is not made yet. */
+static struct world *begin(uint64_t seed) {
     static struct world w;
     memset(&w, 0, sizeof w);
     world_arena_reset();
     world = &w;
     w.seed = seed;
-    w.trace = *trace;
     chance_seed(&w.chance, seed);
     plan_draw(&w.plan, &w.chance);
-    if (setjmp(w.escape) == 0) {
-        make_world(&w);
-        live(&w);
-    }
-    nodes_destroy(&w);
-    ret_result->violation = w.violation;
-    ret_result->hash = w.hash;
-    ret_result->events = w.events;
-    ret_result->virtual_us = w.now_us;
-    ret_result->seats_sold = w.store == NULL ? 0 : count_sold(&w);
-    ret_result->requests = w.crowd == NULL ? 0 : w.crowd->wish_count;
-    memcpy(ret_result->marks, w.marks, sizeof w.marks);
+    return &w;
+}
+
+static void finish(struct world *w, struct run_result *ret_result) {
+    nodes_destroy(w);
+    ret_result->violation = w->violation;
+    ret_result->hash = w->hash;
+    ret_result->events = w->events;
+    ret_result->virtual_us = w->now_us;
+    ret_result->seats_sold = w->store == NULL ? 0 : count_sold(w);
+    ret_result->requests = w->crowd == NULL ? 0 : w->crowd->wish_count;
+    memcpy(ret_result->marks, w->marks, sizeof w->marks);
     world = NULL;
+}
+
+void run_seed(uint64_t seed, const struct trace *trace, struct run_result *ret_result) {
+    struct world *w = begin(seed);
+    w->trace = *trace;
+    if (setjmp(w->escape) == 0) {
+        make_world(w);
+        live(w);
+    }
+    finish(w, ret_result);
+}
+
+void run_doctored(world_fn *doctor, struct run_result *ret_result) {
+    struct world *w = begin(1);
+    plan_small(&w->plan);
+    w->tries_all = true;
+    if (setjmp(w->escape) == 0) {
+        make_world(w);
+        if (doctor != NULL) world_at(w, 0, doctor, NULL, 0, 0);
+        live(w);
+    }
+    finish(w, ret_result);
+}
+
+bool run_is_same(const struct run_result *a, const struct run_result *b) {
+    return a->hash == b->hash && a->events == b->events;
 }

@@ -103,9 +103,11 @@ void world_note(struct world *w, uint64_t what, uint64_t a, uint64_t b) {
 
 /* ---- broken promises ------------------------------------------------------------------------ */
 
-void violation(struct world *w, const char *name, uint64_t seat_key, const char *format, ...) {
+void world_violated(struct world *w, struct judgement *judgement, const char *name,
+                    uint64_t seat_key, const char *format, ...) {
     va_list args;
     struct violation *v = &w->violation;
+    judgement->seen = true;
     v->found = true;
     v->seat_id = key_seat(seat_key);
     v->at_us = w->now_us;

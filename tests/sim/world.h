@@ -80,6 +80,7 @@ struct world {
     bool healing;       /* faults are over */
     uint64_t healed_us; /* since when; 0 in a calm seed */
     bool closing;       /* no new wishes of users */
+    bool tries_all;     /* whatever else a run tries by chance alone */
 
     struct node *nodes; /* [NODES_MAX] */
     uint32_t node_count;
@@ -123,9 +124,24 @@ static inline void mark(struct world *w, enum mark m) {
 
 /* ---- broken promises ------------------------------------------------------------------------ */
 
+/* A place in the code where a promise is judged. All of them stand in one section, so that the
+ * self-test knows of those that it has never seen refuse. */
+struct judgement {
+    const char *file;
+    int line;
+    bool seen;
+};
+
 /* End the run: invariant `name` (I1 ...) is broken. `seat_key` is the seat concerned, or 0. */
-_Noreturn void violation(struct world *w, const char *name, uint64_t seat_key, const char *format,
-                         ...) __attribute__((format(printf, 4, 5)));
+#define violation(w, name, seat_key, ...)                                                          \
+    do {                                                                                           \
+        static struct judgement judgement                                                          \
+            __attribute__((section("judgements"))) = {__FILE__, __LINE__, false};                  \
+        world_violated((w), &judgement, (name), (seat_key), __VA_ARGS__);                          \
+    } while (0)
+_Noreturn void world_violated(struct world *w, struct judgement *judgement, const char *name,
+                              uint64_t seat_key, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* ---- trace ---------------------------------------------------------------------------------- */
 
@@ -153,6 +169,13 @@ struct run_result {
     uint64_t marks[MARK_COUNT];
 };
 void run_seed(uint64_t seed, const struct trace *trace, struct run_result *ret_result);
+
+/* The same with a small, calm world that tries everything; `doctor` (NULL: nobody) is called when
+ * it begins. */
+void run_doctored(world_fn *doctor, struct run_result *ret_result);
+
+/* Two runs of one seed went the same way. */
+bool run_is_same(const struct run_result *a, const struct run_result *b);
 
 /* Index of a shard in arrays by shard. */
 static inline uint32_t shard_index(uint32_t shard) {

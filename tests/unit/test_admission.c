@@ -360,6 +360,29 @@ static void test_redis_that_went_back_restores_nobody_who_was_served(void **stat
     assert_place(world_place(w, 7), PLACE_WAITING, 7, 1, 1);
 }
 
+/* An admission whose clock was ahead saw a grant expire, and admitted its user again; by a clock
+ * that was set back both count, and the end of the older one is not the end of the newer. */
+static void test_older_grant_ends_before_the_newer(void **state) {
+    struct world *w = *state;
+    uint64_t ahead_ms = 3 * w->config.admission_active_ttl_ms / 2;
+    enter_many(w, 1, 1);
+    world_run(w, 1000);
+    w->wall_ms += ahead_ms;
+    world_run(w, 1000);
+    assert_int_equal(world_place(w, 1)->place.state, PLACE_ABSENT);
+    enter_many(w, 1, 1);
+    world_run(w, 1000);
+    assert_int_equal(world_place(w, 1)->place.grant, 2);
+    w->wall_ms -= ahead_ms;
+    world_start(w);
+    world_run(w, 1000);
+    assert_int_equal(store_active(w, PERFORMANCE), 2);
+    world_run(w, w->config.admission_active_ttl_ms);
+    assert_int_equal(store_active(w, PERFORMANCE), 1);
+    assert_int_equal(world_place(w, 1)->place.grant, 2);
+    assert_true(w->active[1]);
+}
+
 static void test_restart_keeps_the_limit(void **state) {
     struct world *w = *state;
     enter_many(w, 1, 30);
@@ -648,6 +671,7 @@ int main(void) {
         CASE(test_restart_with_redis),
         CASE(test_restart_without_redis),
         CASE(test_redis_that_went_back_restores_nobody_who_was_served),
+        CASE(test_older_grant_ends_before_the_newer),
         CASE(test_restart_keeps_the_limit),
         CASE(test_restart_in_the_middle_of_a_commit),
         CASE(test_redis_down_at_the_start),
