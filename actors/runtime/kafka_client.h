@@ -87,6 +87,9 @@ int kafka_producer_topic(struct kafka_producer *producer, const char *topic, uns
 int kafka_producer_ends(struct kafka_producer *producer, const char *topic, int32_t count,
                         int64_t *ret_ends, unsigned timeout_ms);
 
+/* How many events were sent whose fate is not known. */
+size_t kafka_producer_under_way(const struct kafka_producer *producer);
+
 /* Send one event (copied). The headers of record->native come first, then the given ones. Returns 0
  * and later reports `tag`; or -1 if the queue is full or the producer broken. */
 int kafka_producer_send(struct kafka_producer *producer, const char *topic,

@@ -25,6 +25,7 @@ struct kafka_producer {
     struct kafka_link link;
     uint64_t delivery_ms;
     struct pending *oldest, *newest;
+    size_t under_way;
     kafka_delivered_fn *delivered;
     void *arg;
     bool answers;
@@ -50,6 +51,7 @@ static struct pending *pending_add(struct kafka_producer *producer, uint64_t tag
     if (producer->newest != NULL) producer->newest->next = pending;
     producer->newest = pending;
     if (producer->oldest == NULL) producer->oldest = pending;
+    producer->under_way++;
     return pending;
 }
 
@@ -59,6 +61,7 @@ static uint64_t pending_remove(struct kafka_producer *producer, struct pending *
     *(pending->previous == NULL ? &producer->oldest : &pending->previous->next) = pending->next;
     *(pending->next == NULL ? &producer->newest : &pending->next->previous) = pending->previous;
     free(pending);
+    producer->under_way--;
     return tag;
 }
 
@@ -162,6 +165,10 @@ static rd_kafka_topic_t *topic_of(struct kafka_producer *producer, const char *n
     rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->link.rk, name, NULL);
     if (topic != NULL) producer->topics[producer->topic_count++] = topic;
     return topic;
+}
+
+size_t kafka_producer_under_way(const struct kafka_producer *producer) {
+    return producer->under_way;
 }
 
 /* How many partitions the topic has; 0: there is no such topic; -1 and a code: nobody says. All
