@@ -185,11 +185,11 @@ mutants: $(SIM_OBJ)/simulator
 endif
 
 # The same cases against a real MariaDB, a real MySQL 8 and the simulator's model of them; others against a real Redis and
-# its model. The models are built anew with a larger house.
+# its model; others against a real Kafka, kafka-mock and their model. The models are built anew with a larger house.
 CONFORMANCE := $(OBJ)/tests/conformance
 CONFORMANCE_CASES := $(patsubst %,tests/conformance/%.c,cases batch_cases claim_cases fault_cases waiting_cases)
 .PHONY: conformance
-conformance: $(CONFORMANCE)-servers $(CONFORMANCE)-model $(CONFORMANCE)-redis
+conformance: $(CONFORMANCE)-servers $(CONFORMANCE)-model $(CONFORMANCE)-redis $(CONFORMANCE)-kafka $(BUILD)/kafka-mock
 	@PYTHON=$(PYTHON) tests/conformance/run $(CONFORMANCE)
 
 $(CONFORMANCE)-servers: $(call object,$(CONFORMANCE_CASES) $(patsubst %,tests/conformance/%.c,main proxy server server_cases)) $(LIB)
@@ -205,6 +205,11 @@ CONFORMANCE_REDIS := $(wildcard tests/conformance/redis_*.c) tests/sim/redis.c t
 $(CONFORMANCE)/tests/sim/redis.o: $(OBJ)/embedded_scripts.inc
 $(CONFORMANCE)-redis: $(CONFORMANCE_REDIS:%.c=$(CONFORMANCE)/%.o) $(LIB)
 	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(shell pkg-config --libs lua5.1) -lcmocka -lpthread -lm
+
+# The bridge's outbox is one in memory: kafka_outbox.c stands for outbox.c, which is not taken from the library.
+CONFORMANCE_KAFKA := $(wildcard tests/conformance/kafka_*.c) $(patsubst %,tests/sim/%.c,bridge kafka world)
+$(CONFORMANCE)-kafka: $(CONFORMANCE_KAFKA:%.c=$(CONFORMANCE)/%.o) $(LIB)
+	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
 
 $(CONFORMANCE)/%.o: %.c
 	@mkdir -p $(@D)

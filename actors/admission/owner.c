@@ -322,6 +322,12 @@ static void stored(struct admission *self, const struct message_stored *body,
     }
 }
 
+/* Given up meanwhile, because the lease was another's. But the epoch was ours, and under it nothing
+ * was changed: if it followed our last, the line is still that of the next claim of ours. */
+static void claimed_too_late(struct admission *self, const struct message_claimed *body) {
+    if (self->epoch != 0 && body->epoch == self->epoch + 1) self->epoch = body->epoch;
+}
+
 void owner_message(struct admission *self, const struct message *message, struct effects *effects) {
     switch (message->type) {
     case MESSAGE_STORED: stored(self, &message->stored, effects); return;
@@ -336,10 +342,11 @@ void owner_message(struct admission *self, const struct message *message, struct
         return;
     default: break;
     }
-    if (self->phase != PHASE_CLAIMING || self->claim_rows == UINT32_MAX ||
-        !request_id_equal(&message->request_id, &self->claim_id)) {
-        return;
+    if (!request_id_equal(&message->request_id, &self->claim_id)) return;
+    if (self->phase == PHASE_STANDBY && message->type == MESSAGE_CLAIMED) {
+        claimed_too_late(self, &message->claimed);
     }
+    if (self->phase != PHASE_CLAIMING || self->claim_rows == UINT32_MAX) return;
     switch (message->type) {
     case MESSAGE_PERFORMANCE_ROW:
     case MESSAGE_WAITING_ROW:

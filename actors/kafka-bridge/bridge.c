@@ -260,7 +260,10 @@ static bool turn(struct bridge *bridge) {
         return false;
     }
     if (bridge->moved && !save(bridge)) return false;
-    if (kafka_producer_broken(bridge->producer, &why)) return kafka_trouble(bridge, why);
+    if (kafka_producer_broken(bridge->producer, &why)) {
+        metric_add(METRIC_EVENTS_ERRORS, (int64_t)kafka_producer_under_way(bridge->producer));
+        return kafka_trouble(bridge, why);
+    }
     if (!look_at_the_outbox(bridge)) return false;
     if (!read_lanes(bridge, &more)) return false;
     show_lag(bridge);

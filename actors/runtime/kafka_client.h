@@ -2,12 +2,15 @@
  * wrapper of rdkafka.h.
  *
  * Both give a descriptor that is readable when there is something to serve. Neither lasts for ever:
- * when it is *broken* (a fatal error, another address in the brokers' file, or nobody answering for
- * KAFKA_SILENCE_MS) its user destroys it and makes a new one, which reads kafka.brokers anew.
+ * when it is *broken* (a fatal error, another address in the brokers' file, nobody answering for
+ * KAFKA_SILENCE_MS, or an event not delivered within kafka.delivery_timeout_ms) its user destroys
+ * it and makes a new one, which reads kafka.brokers anew.
  *
- * The producer is idempotent, waits for all replicas, keeps the order of each key for ever (after
- * the first event that could not be delivered it delivers nothing any more) and puts keys where
- * Java's clients put them (murmur2). */
+ * The producer is idempotent, waits for all replicas, keeps the order of each key for ever (nothing
+ * is delivered unless all that was sent before it to its partition is) and puts keys where Java's
+ * clients put them (murmur2). Within the life of one producer an event is there once, however often
+ * it was sent. A newer producer does not shut an older one out: what that one had sent may still
+ * come, late and a second time. */
 #ifndef TICKETLAB_KAFKA_CLIENT_H
 #define TICKETLAB_KAFKA_CLIENT_H
 
@@ -83,6 +86,9 @@ int kafka_producer_topic(struct kafka_producer *producer, const char *topic, uns
  * up to `timeout_ms`. -1 if a partition does not say. */
 int kafka_producer_ends(struct kafka_producer *producer, const char *topic, int32_t count,
                         int64_t *ret_ends, unsigned timeout_ms);
+
+/* How many events were sent whose fate is not known. */
+size_t kafka_producer_under_way(const struct kafka_producer *producer);
 
 /* Send one event (copied). The headers of record->native come first, then the given ones. Returns 0
  * and later reports `tag`; or -1 if the queue is full or the producer broken. */

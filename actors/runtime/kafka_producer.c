@@ -14,8 +14,18 @@
 
 enum { TOPICS_MAX = 4 };
 
+/* An event that is under way, in the order of sending. */
+struct pending {
+    struct pending *next, *previous;
+    uint64_t tag;
+    uint64_t until_ms; /* it must be delivered */
+};
+
 struct kafka_producer {
     struct kafka_link link;
+    uint64_t delivery_ms;
+    struct pending *oldest, *newest;
+    size_t under_way;
     kafka_delivered_fn *delivered;
     void *arg;
     bool answers;
@@ -30,6 +40,31 @@ static void on_producer_error(rd_kafka_t *rk, int code, const char *text, void *
     if (producer->link.down_since_ms != 0) producer->answers = false;
 }
 
+/* ---- what is under way ---------------------------------------------------------------------- */
+
+static struct pending *pending_add(struct kafka_producer *producer, uint64_t tag) {
+    struct pending *pending = malloc(sizeof *pending);
+    if (pending == NULL) return NULL;
+    *pending = (struct pending){.previous = producer->newest,
+                                .tag = tag,
+                                .until_ms = clock_now_ms() + producer->delivery_ms};
+    if (producer->newest != NULL) producer->newest->next = pending;
+    producer->newest = pending;
+    if (producer->oldest == NULL) producer->oldest = pending;
+    producer->under_way++;
+    return pending;
+}
+
+/* Returns its tag. */
+static uint64_t pending_remove(struct kafka_producer *producer, struct pending *pending) {
+    uint64_t tag = pending->tag;
+    *(pending->previous == NULL ? &producer->oldest : &pending->previous->next) = pending->next;
+    *(pending->next == NULL ? &producer->newest : &pending->next->previous) = pending->previous;
+    free(pending);
+    producer->under_way--;
+    return tag;
+}
+
 static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque) {
     (void)rk;
     struct kafka_producer *producer = opaque;
@@ -40,9 +75,11 @@ static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void
         producer->link.down_since_ms = 0;
     }
     int64_t offset = message->offset < 0 ? -1 : message->offset;
-    producer->delivered(producer->arg, (uint64_t)(uintptr_t)message->_private, message->partition,
-                        offset, error);
+    uint64_t tag = pending_remove(producer, message->_private);
+    producer->delivered(producer->arg, tag, message->partition, offset, error);
 }
+
+/* ---- a producer ----------------------------------------------------------------------------- */
 
 struct kafka_producer *kafka_producer_new(const struct config *config,
                                           kafka_delivered_fn *delivered, void *arg, char *error,
@@ -51,20 +88,21 @@ struct kafka_producer *kafka_producer_new(const struct config *config,
     memory_needed(producer, "a Kafka producer");
     producer->delivered = delivered;
     producer->arg = arg;
-    char delivery[24], request[24];
-    snprintf(delivery, sizeof delivery, "%llu",
-             (unsigned long long)config->kafka_delivery_timeout_ms);
+    producer->delivery_ms = config->kafka_delivery_timeout_ms;
+    char request[24];
     snprintf(request, sizeof request, "%llu",
              (unsigned long long)config->kafka_delivery_timeout_ms / 3);
     const struct kafka_setting settings[] = {
         {"enable.idempotence", "true"},
         /* Else an event could be delivered although one before it was given up: out of order for
-           ever. */
+           ever. That holds for errors alone: what librdkafka gives up for its age it gives up one
+           by one, and delivers what is younger. So nothing grows old there; the time is kept here.
+         */
         {"enable.gapless.guarantee", "true"},
+        {"message.timeout.ms", "0"},
         {"acks", "all"},
         {"partitioner", "murmur2_random"},
         {"linger.ms", "1"},
-        {"message.timeout.ms", delivery},
         {"request.timeout.ms", request}, /* three tries within the time of a delivery */
         {NULL, NULL},
     };
@@ -94,6 +132,7 @@ void kafka_producer_destroy(struct kafka_producer **producer_p) {
     rd_kafka_queue_destroy(queue);
     rd_kafka_purge(producer->link.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     kafka_link_close(&producer->link);
+    while (producer->oldest != NULL) pending_remove(producer, producer->oldest);
     free(producer);
 }
 
@@ -107,6 +146,10 @@ void kafka_producer_serve(struct kafka_producer *producer) {
 }
 
 bool kafka_producer_broken(struct kafka_producer *producer, const char **ret_why) {
+    if (producer->link.why == NULL && producer->oldest != NULL &&
+        clock_now_ms() > producer->oldest->until_ms) {
+        producer->link.why = "an event was not delivered in time";
+    }
     return kafka_link_broken(&producer->link, ret_why);
 }
 
@@ -122,6 +165,10 @@ static rd_kafka_topic_t *topic_of(struct kafka_producer *producer, const char *n
     rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->link.rk, name, NULL);
     if (topic != NULL) producer->topics[producer->topic_count++] = topic;
     return topic;
+}
+
+size_t kafka_producer_under_way(const struct kafka_producer *producer) {
+    return producer->under_way;
 }
 
 /* How many partitions the topic has; 0: there is no such topic; -1 and a code: nobody says. All
@@ -215,6 +262,8 @@ int kafka_producer_send(struct kafka_producer *producer, const char *topic,
                         unsigned header_count, uint64_t tag) {
     rd_kafka_topic_t *rkt = topic_of(producer, topic);
     if (rkt == NULL || producer->link.why != NULL) return -1;
+    struct pending *pending = pending_add(producer, tag);
+    if (pending == NULL) return -1;
     rd_kafka_headers_t *all = NULL;
     if (record->native != NULL &&
         rd_kafka_message_headers(record->native, &all) == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -233,12 +282,13 @@ int kafka_producer_send(struct kafka_producer *producer, const char *topic,
         {.vtype = RD_KAFKA_VTYPE_VALUE,
          .u.mem = {.ptr = (void *)(uintptr_t)record->value, .size = record->value_size}},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = all},
-        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)tag},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = pending},
     };
     rd_kafka_error_t *error =
         rd_kafka_produceva(producer->link.rk, parts, sizeof parts / sizeof parts[0]);
     if (error == NULL) return 0;
     rd_kafka_error_destroy(error);
     rd_kafka_headers_destroy(all);
+    pending_remove(producer, pending);
     return -1;
 }

@@ -94,6 +94,7 @@ static void draw_faults(struct plan *plan, struct chance *c) {
     plan->callback_lies = (uint32_t)ONE_OF(c, 0, 0, 200, 500);
     plan->kafka_error = (uint32_t)ONE_OF(c, 0, 0, 5, 50);
     plan->kafka_lost_ack = (uint32_t)ONE_OF(c, 0, 0, 5, 50);
+    plan->kafka_again = (uint32_t)ONE_OF(c, 0, 0, 20, 200);
 }
 
 static void draw_people(struct plan *plan, struct chance *c) {

@@ -48,7 +48,7 @@ struct plan {
     uint32_t psp_success, psp_lost, psp_lost_answer, psp_late;
     uint32_t psp_stubborn; /* see is_stubborn() of psp.c */
     uint32_t callback_lost, callback_twice, callback_late, callback_lies;
-    uint32_t kafka_error, kafka_lost_ack;
+    uint32_t kafka_error, kafka_lost_ack, kafka_again;
     uint32_t skew_ms; /* of wall clocks, to either side */
     uint32_t drift_ppm;
 

@@ -3,6 +3,7 @@
 #include "actors/payment-timer/payment_timer.h"
 #include "actors/seat-arbiter/seat_arbiter.h"
 #include "tests/sim/auditor.h"
+#include "tests/sim/bridge.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/persister.h"
 #include "tests/sim/redis.h"

@@ -185,6 +185,7 @@ def test_a_broker_killed_in_the_middle_loses_nothing(world):
         log.commit()
         if blow == 0:
             wait_until(lambda: metric(port, "ticketlab_events_producer_remade_total") > 0, what="a new producer")
+            assert metric(port, "ticketlab_events_errors_total") > 0, "what was under way is counted"
         world.start_kafka()
     wait_until(log.delivered, timeout_s=60, what="the cursors at the log's end")
     assert_complete_and_in_order(log, events(world))

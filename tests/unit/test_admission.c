@@ -1,43 +1,5 @@
-/* The waiting room, case by case: order, grants, restarts, tickets, ended passes, ownership. */
-#include "admission_world.h"
-
-static int serving(void **state) {
-    struct world *w = world_new();
-    w->config.admission_rate = 10;
-    w->config.admission_active_max = 3;
-    w->config.admission_active_ttl_ms = 60000;
-    world_start(w);
-    assert_true(world_serves(w));
-    assert_true(admission_actor.ready(w->core));
-    *state = w;
-    return 0;
-}
-
-static int gone(void **state) {
-    struct world *w = *state;
-    admission_actor.check(w->core);
-    world_free(w);
-    return 0;
-}
-
-static void assert_place(const struct message *m, uint8_t place_state, uint64_t number,
-                         uint32_t position, uint32_t behind) {
-    assert_int_equal(m->type, MESSAGE_PLACE);
-    assert_int_equal(m->place.state, place_state);
-    assert_int_equal(m->place.number, number);
-    assert_int_equal(m->place.position, position);
-    assert_int_equal(m->place.behind, behind);
-}
-
-static void pause_admission(struct world *w) {
-    assert_int_equal(world_set(w, SETTING_AS_IS, SETTING_AS_IS, 1)->queue.paused, 1);
-}
-
-static void enter_many(struct world *w, uint64_t first, uint64_t last) {
-    for (uint64_t user = first; user <= last; user++) {
-        assert_int_equal(world_enter(w, user)->type, MESSAGE_PLACE);
-    }
-}
+/* The waiting room, case by case: order, grants, restarts, tickets, ended passes. */
+#include "admission_client.h"
 
 /* ---- the line ------------------------------------------------------------------------------- */
 
@@ -565,89 +527,6 @@ static void test_no_room_for_ended_passes(void **state) {
     assert_int_equal(world_place(w, 65)->place.state, PLACE_ACTIVE);
 }
 
-/* ---- ownership ------------------------------------------------------------------------------ */
-
-static void test_lease_of_another(void **state) {
-    struct world *w = *state;
-    enter_many(w, 1, 5);
-    w->lease_is_others = true;
-    world_run(w, 1000);
-    assert_false(world_serves(w));
-    assert_true(admission_actor.ready(w->core)); /* stands by */
-    assert_error(world_enter(w, 9), ERROR_UNAVAILABLE);
-    w->redis_down = true; /* it does not know that the other is dead */
-    world_run(w, 20000);
-    assert_false(world_serves(w));
-    w->redis_down = false;
-    w->lease_is_others = false;
-    world_run(w, 1000);
-    assert_true(world_serves(w));
-}
-
-static void test_fenced(void **state) {
-    struct world *w = *state;
-    enter_many(w, 1, 5);
-    world_run(w, 1000);
-    w->redis_down = true;
-    w->epoch += 1; /* another claimed */
-    struct message m = world_request(MESSAGE_LEAVE, PERFORMANCE);
-    m.leave.user_id = 2;
-    w->said_count = 0;
-    world_send(w, &m);
-    assert_int_equal(w->said_count, 1);
-    assert_error(&w->said[0], ERROR_UNKNOWN);
-    assert_false(world_serves(w));
-    world_run(w, 30000);
-    assert_false(world_serves(w)); /* not without a lease */
-    w->redis_down = false;
-    world_run(w, 2000);
-    assert_true(world_serves(w));
-    assert_int_equal(world_place(w, 2)->place.state, PLACE_ACTIVE);
-}
-
-static void test_lost_row_claims_again(void **state) {
-    struct world *w = *state;
-    w->store_loses_row = true;
-    world_start(w);
-    assert_false(world_serves(w));
-    uint64_t epoch = w->epoch;
-    world_run(w, 2000);
-    assert_true(world_serves(w));
-    assert_int_equal(w->epoch, epoch + 1);
-}
-
-/* A claim of its own, with nobody in between: the line goes on, even without Redis. */
-static void test_performance_added(void **state) {
-    struct world *w = *state;
-    enter_many(w, 1, 9);
-    w->store_deaf = true;
-    world_run(w, 1000); /* three are being admitted */
-    w->store_deaf = false;
-    w->redis_down = true;
-    w->performances = 2;
-    (void)world_hear(w, MESSAGE_PERFORMANCE_ADDED);
-    (void)world_hear(w, MESSAGE_PERFORMANCE_ADDED); /* two brokers tell it twice */
-    world_pump(w);
-    assert_true(world_serves(w));
-    assert_place(world_place(w, 9), PLACE_WAITING, 9, 6, 0);
-    assert_place(world_enter(w, 10), PLACE_WAITING, 10, 7, 0);
-    assert_int_equal(world_place(w, 3)->place.state, PLACE_ACTIVE);
-    struct message m = world_request(MESSAGE_ENTER, 2);
-    m.enter.user_id = 1;
-    assert_place(world_ask(w, &m), PLACE_WAITING, 1, 1, 0);
-}
-
-static void test_stop_lets_the_lease_go(void **state) {
-    struct world *w = *state;
-    struct event event = {.kind = EVENT_STOP};
-    world_step(w, &event);
-    assert_int_equal(w->effects->count, 1);
-    assert_int_equal(w->effects->items[0].kind, EFFECT_LEASE);
-    assert_int_equal(w->effects->items[0].lease.call, LEASE_RELEASE);
-}
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, serving, gone)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(test_same_number_twice),
@@ -682,11 +561,6 @@ int main(void) {
         CASE(test_ended_passes),
         CASE(test_sync_in_parts),
         CASE(test_no_room_for_ended_passes),
-        CASE(test_lease_of_another),
-        CASE(test_fenced),
-        CASE(test_lost_row_claims_again),
-        CASE(test_performance_added),
-        CASE(test_stop_lets_the_lease_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
