@@ -60,7 +60,10 @@ class Evidence:
     conflicts: int
     verify: int  # exit status of ticketctl verify
     limits: dict  # active_max, hold_ttl_ms, payment_window_ms, wall_minus_monotonic_ms, read_at_ms,
-    # unanswered
+    # unanswered, bounds (of gauges), quiet (moments in which nothing is broken: from, to in ns)
+    reads: list = dataclasses.field(default_factory=list)  # of the readers
+    samples: list = dataclasses.field(default_factory=list)  # what processes took: see usage.py
+    drills: list = dataclasses.field(default_factory=list)  # (kind, name, seconds or None): see recovery.py
 
 
 def table(cursor, name, columns, order):
@@ -146,7 +149,7 @@ def read_lines(path):
     return rows
 
 
-def collect(engine, history, history_v1, limits):
+def collect(engine, histories, limits):
     """The evidence of a run that is over and at rest."""
     connection = engine.mysql()
     with connection.cursor() as cursor:
@@ -171,8 +174,9 @@ def collect(engine, history, history_v1, limits):
             ledger=engine.ledger(),
             redis=keys,
             active=active,
-            operations=read_lines(history),
-            v1=read_lines(history_v1),
+            operations=read_lines(histories.crowd),
+            v1=read_lines(histories.v1),
+            reads=read_lines(histories.reads),
             epochs=read_epochs(lines),
             conflicts=conflicts,
             verify=verify.returncode,

@@ -184,3 +184,18 @@ class Told:
             self.finding(
                 "I17", f"{self.evidence.limits['unanswered']} requests were never answered, though all is healed"
             )
+        self.check_slow()
+
+    def check_slow(self):
+        """While clients of bad manners were there, and nothing was broken, the others were answered as ever. Payments
+        take as long as the payment gateway does."""
+        begin, end = self.evidence.limits["slow"]
+        during = [op for op in self.evidence.operations if begin <= op["begin"] <= end and op["kind"] != "PAY"]
+        for op in during:
+            took = (op["end"] - op["begin"]) / 1e9
+            if op["outcome"] == "unknown":
+                self.finding("I17", f"operation {op['n']} ({op['kind']}) had no answer in {took:.1f} s beside slow clients")
+        if not any(op["outcome"] == "ok" for op in during):
+            self.finding("I17", "nothing succeeded beside slow clients")
+        times = sorted((op["end"] - op["begin"]) / 1e6 for op in during)
+        self.figures["beside slow clients p99 ms at most"] = round(times[len(times) * 99 // 100]) if times else 0
