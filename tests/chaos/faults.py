@@ -332,7 +332,7 @@ SCRATCH = (
     "CREATE DATABASE IF NOT EXISTS chaos_scratch",
     "CREATE TABLE IF NOT EXISTS chaos_scratch.weight (n INT NOT NULL PRIMARY KEY) ENGINE=InnoDB",
 )
-WEIGH = "INSERT INTO chaos_scratch.weight SELECT seq FROM seq_1_to_2000"
+WEIGH = "INSERT INTO chaos_scratch.weight SELECT seq FROM chaos_scratch.seq_1_to_2000"
 
 
 def deadlocks(cursor):
