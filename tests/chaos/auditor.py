@@ -380,7 +380,8 @@ class Auditor(Told, Shown, Bounded, Recovered):
             if ended is None and until > now + 2000
         }
         shown = {user: until for user, until in self.evidence.active.items() if until > now + 2000}
-        for user in sorted(set(expected) | set(shown)):
+        changed = {row["user_id"] for row in self.evidence.grants_later}
+        for user in sorted((set(expected) | set(shown)) - changed):
             if (user in expected) != (user in shown):
                 self.finding("I9", f"user {user} is active by {'MySQL' if user in expected else 'Redis'} alone")
 

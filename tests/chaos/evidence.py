@@ -61,6 +61,7 @@ class Evidence:
     verify: int  # exit status of ticketctl verify
     limits: dict  # active_max, hold_ttl_ms, payment_window_ms, wall_minus_monotonic_ms, read_at_ms,
     # unanswered, bounds (of gauges), quiet (moments in which nothing is broken: from, to in ns)
+    grants_later: list = dataclasses.field(default_factory=list)  # what was added to them while Redis was read
     reads: list = dataclasses.field(default_factory=list)  # of the readers
     samples: list = dataclasses.field(default_factory=list)  # what processes took: see usage.py
     drills: list = dataclasses.field(default_factory=list)  # (kind, name, seconds or None): see recovery.py
@@ -160,6 +161,10 @@ def collect(engine, histories, limits):
     connection.close()
     keys, active = read_redis(engine.redis())
     limits["read_at_ms"] = time.time() * 1000
+    connection = engine.mysql()
+    with connection.cursor() as cursor:
+        later = table(cursor, "grant_log", GRANTS, "seq")[len(grants) :]
+    connection.close()
     events, whole = read_events(engine.kafka_brokers())
     lines = engine.log_lines("persister")
     conflicts = int(max(sum(engine.conflicts.values()), sum("CONFLICT" in line for line in lines)))
@@ -168,6 +173,7 @@ def collect(engine, histories, limits):
         Evidence(
             log=log,
             grants=grants,
+            grants_later=later,
             tables=tables,
             events=events,
             whole_topic=whole,

@@ -33,15 +33,15 @@ PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 # Resident memory at most, in MiB. What cores lay out at their start they touch as they use it.
 RESIDENT_MIB = {
-    "broker": 128,
-    "admission": 128,
-    "seat-arbiter": 192,
-    "payment-timer": 64,
-    "persister": 96,
-    "kafka-bridge": 128,
-    "notifier": 128,
-    "gateway": 128,
-    "psp-sim": 64,
+    "broker": 64,
+    "admission": 48,
+    "seat-arbiter": 64,
+    "payment-timer": 48,
+    "persister": 48,
+    "kafka-bridge": 64,
+    "notifier": 64,
+    "gateway": 64,
+    "psp-sim": 48,
 }
 
 # gauge -> the setting that bounds it, or a number
