@@ -232,8 +232,9 @@ def judge(run, out, histories, played, settings, sampler):
         bounds=usage.bounds(settings, SEATS),
     )
     what, said = evidence.collect(run.engine, histories, limits)
+    what.samples = sampler.samples
     found = recovery.measured(run, what)
-    what.samples, what.drills = sampler.samples, recovery.drills(found)
+    what.drills = recovery.drills(found)
     (out / "samples.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in sampler.samples))
     (out / "verify.txt").write_text(said)
     judge_of = auditor.Auditor(what)

@@ -9,9 +9,9 @@ What is promised (docs/reference/protocol.md, schemas/http/openapi.yaml):
 - a snapshot of epoch e has everything that any owner up to e had told before it was asked for, and at least everything
   up to its own number; the number holds all that earlier epochs committed;
 - a former owner may answer until it has noticed: by the number of the epoch that is seen. STALE_OWNER_S at most;
-- the gateway's map is as old as its Age says, and AGE_SLACK_S; while nothing is broken its Age is AGE_MAX_S at most;
-  from one gateway process (the upper bits of the map's version) no version goes back;
-- a stream has every change within STREAM_S, while nothing is broken.
+- the gateway's map is as old as its Age says, and AGE_SLACK_S; from one gateway process (the upper bits of the map's
+  version) no version goes back;
+- when nothing has been broken for HEALED_S the Age is AGE_MAX_S at most, and map and stream are FEED_S behind at most.
 """
 
 import bisect
@@ -19,8 +19,9 @@ import collections
 
 AGE_SLACK_S = 2.0  # Age is rounded down to a second, and a snapshot may be a second on its way
 AGE_MAX_S = 12
-STREAM_S = 12.0
-STALE_OWNER_S = 15.0
+HEALED_S = 12.0  # by then every shard was read anew
+FEED_S = 3.0
+STALE_OWNER_S = 10.0
 FREE = 0
 NANO = 1e9
 NEVER = float("inf")
@@ -103,8 +104,10 @@ class Shown:
         return max(0.0, (begin - times[version + 1]) / NANO) if version + 1 < len(times) else 0.0
 
     def is_quiet(self, begin, settled=0.0):
+        """Nothing is broken then, and has not been for so long. (Before the first fault nothing ever was.)"""
+        quiet = self.evidence.limits.get("quiet", ())
         return any(
-            first + settled * NANO <= begin <= last for first, last in self.evidence.limits.get("quiet", ())
+            first + (settled * NANO if number else 0) <= begin <= last for number, (first, last) in enumerate(quiet)
         )
 
     def what_read(self, read):
@@ -159,8 +162,10 @@ class Shown:
     def check_map(self, read):
         if not self.as_it_was(read) or read["kind"] == "stream":
             return
-        quiet = self.is_quiet(read["begin"])
+        quiet, healed = self.is_quiet(read["begin"]), self.is_quiet(read["begin"], HEALED_S)
         allowed = read["age"] + AGE_SLACK_S + (0 if quiet else STALE_OWNER_S)
+        if healed:
+            allowed = min(allowed, FEED_S)
         whole = dict((seat, version) for seat, _, version in read["seats"])
         if read.get("since") is None and len(whole) != len(self.evidence.tables["seats"]):
             self.finding("I14", f"{self.what_read(read)}: {len(whole)} seats, there are more")
@@ -173,7 +178,7 @@ class Shown:
                     "I14",
                     f"{self.what_read(read)}: seat {seat} version {version} is {age:.1f} s old, Age is {read['age']}",
                 )
-        if read["age"] > AGE_MAX_S and self.is_quiet(read["begin"], AGE_MAX_S):
+        if read["age"] > AGE_MAX_S and healed:
             self.finding("I14", f"{self.what_read(read)}: Age is {read['age']} s, and nothing is broken")
 
     def note_age(self, name, seconds):
@@ -231,12 +236,12 @@ class Shown:
                 shown[seat].append((read["end"], version))
         for seat, events in shown.items():
             for version, told in enumerate(self.told.get(seat, ())):
-                if told == NEVER or told < session[1]["end"] or not self.is_quiet(told):
+                if told == NEVER or told < session[1]["end"] or not self.is_quiet(told, HEALED_S):
                     continue
                 first = next((when for when, its in events if its >= version), end)
                 late = (first - told) / NANO
                 self.note_age("stream behind ms at most", late)
-                if late > STREAM_S:
+                if late > FEED_S:
                     self.finding(
                         "I14", f"reader {session[0]['r']}, stream: seat {seat} version {version} is missing {late:.1f} s"
                     )

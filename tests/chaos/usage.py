@@ -1,12 +1,12 @@
 """What every process of an engine takes, through the whole run, and whether it is within its bounds: I20.
 
 Sampler looks twice a second at /proc (resident memory, descriptors, threads), and every two seconds at the gauges of
-/metrics. A sample is [seconds, phase, name, pid, resident KiB, descriptors, threads, gauges or None]; the phases are
+/metrics. A sample is [monotonic seconds, phase, name, pid, resident KiB, descriptors, threads, gauges or None]; the phases are
 `fresh` (started, and nobody there), `load` and `rest` (all is over and healed). Restarts give new pids.
 
 The bounds, judged by Bounded:
-- at rest a process has the descriptors and threads that a fresh one of its name had, and DESCRIPTORS_MARGIN and
-  THREADS_MARGIN; no connection, stream, request or payment is left in its gauges;
+- at rest a process has the descriptors and threads that a fresh one of its name had, and DESCRIPTORS_MARGIN (or
+  DESCRIPTORS_KEPT) and THREADS_MARGIN; no connection, stream, request or payment is left in its gauges;
 - at no moment it takes more memory than RESIDENT_MIB of its role says, more descriptors than a connection for each
   client that there may be, nor is a gauge above the setting that bounds it (schemas/config.def);
 - a process that lives long does not grow: what it has at least in the last third of its life is not more than what it
@@ -22,11 +22,13 @@ import threading
 import time
 
 import engine as engines
+import recovery
 
 EVERY_S = 0.5
 GAUGES_EVERY = 4  # samples
 LIVED_S = 40  # long enough to be judged by its growth
-DESCRIPTORS_MARGIN = 16  # connections that are kept for the next call among them
+DESCRIPTORS_MARGIN = 16
+DESCRIPTORS_KEPT = {"payment-timer": 48, "psp-sim": 80}  # connections between the two, kept a minute for the next call
 THREADS_MARGIN = 4
 GROWTH_MIB = 16
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -72,6 +74,9 @@ LEFT_AT_REST = {
 }
 
 
+WORK = set(recovery.WORK.values())
+
+
 def role_of(name):
     return re.sub(r"-\d+$", "", name)
 
@@ -95,7 +100,6 @@ class Sampler:
 
     def __init__(self, engine):
         self.engine, self.phase, self.samples = engine, "fresh", []
-        self.begun = time.monotonic()
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
@@ -116,7 +120,7 @@ class Sampler:
         found = {}
         for line in page.splitlines():
             name, _, value = line.partition(" ")
-            if name in BOUNDED_BY or name in LEFT_AT_REST:
+            if name in BOUNDED_BY or name in LEFT_AT_REST or name in WORK:
                 found[name] = float(value)
         return found
 
@@ -131,8 +135,7 @@ class Sampler:
             return  # it died just now
         stands = engines.process_state(pid) in ("T", "Z", None)
         gauges = self.gauges(process) if with_gauges and not stands else None
-        when = time.monotonic() - self.begun
-        self.samples.append([when, phase, process["name"], pid, resident, descriptors, threads, gauges])
+        self.samples.append([time.monotonic(), phase, process["name"], pid, resident, descriptors, threads, gauges])
 
     def work(self):
         turn = 0
@@ -182,7 +185,8 @@ class Bounded:
         if not fresh or not rest:
             self.finding("I20", f"{name} was not looked at {'fresh' if not fresh else 'at rest'}")
             return
-        for column, margin, what in ((5, DESCRIPTORS_MARGIN, "descriptors"), (6, THREADS_MARGIN, "threads")):
+        kept = DESCRIPTORS_KEPT.get(role_of(name), DESCRIPTORS_MARGIN)
+        for column, margin, what in ((5, kept, "descriptors"), (6, THREADS_MARGIN, "threads")):
             had = max(sample[column] for sample in fresh)
             has = min(sample[column] for sample in rest)
             if has > had + margin:
@@ -204,7 +208,8 @@ class Bounded:
         last = [sample for sample in samples if sample[0] - samples[0][0] >= 2 * third]
         if not middle or not last:
             return
-        for column, margin, what in ((4, GROWTH_MIB * 1024, "KiB"), (5, DESCRIPTORS_MARGIN, "descriptors")):
+        kept = DESCRIPTORS_KEPT.get(role_of(name), DESCRIPTORS_MARGIN)
+        for column, margin, what in ((4, GROWTH_MIB * 1024, "KiB"), (5, kept, "descriptors")):
             had, has = min(sample[column] for sample in middle), min(sample[column] for sample in last)
             if has > had + margin:
                 self.finding("I20", f"{name} (pid {pid}) grows: at least {has} {what}, before at least {had}")
