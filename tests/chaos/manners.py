@@ -177,6 +177,6 @@ def drill(world, seconds=5):
     after = refused_frames(world.engine)
     end()
     if before is not None and after is not None:
-        world.say(f"slow clients have gone; {after - before:.0f} frames were more than the broker keeps for one that does not read")
+        world.say(f"slow clients have gone; the broker let go {after - before:.0f} frames that they did not read")
     world.drilling = False
     return begun, time.monotonic_ns()

@@ -74,7 +74,9 @@ def measured(world, what):
         else:
             continue
         found.append((drill, kind, name, seconds))
-    shown = [(drill, "projection", "redis", seconds) for drill, seconds in world.projection.measured if drill != "healed"]
+    shown = [
+        (drill, "projection", "redis", seconds) for drill, seconds in world.projection.measured if drill != "healed"
+    ]
     never = world.projection.drills > sum(row[0] is True for row in shown)
     return found + shown + [(True, "projection", "redis", None)] * never
 

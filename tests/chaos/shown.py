@@ -243,5 +243,6 @@ class Shown:
                 self.note_age("stream behind ms at most", late)
                 if late > FEED_S:
                     self.finding(
-                        "I14", f"reader {session[0]['r']}, stream: seat {seat} version {version} is missing {late:.1f} s"
+                        "I14",
+                        f"reader {session[0]['r']}, stream: seat {seat} version {version} is missing {late:.1f} s",
                     )

@@ -269,14 +269,12 @@ def looked_at(evidence):
             read("broker", 0, numbers, shard=shard, epoch=3, seq=done[shard])
         version = 7 << 32
         read("map", 1, seats, version=version + shown, since=None, age=0)
-        read("since", 2, changed if before else seats, version=version + shown, since=before and version + before, age=0)
+        since = version + before if before else None
+        read("since", 2, changed if before else seats, version=version + shown, since=since, age=0)
         if not before:
             read("stream-map", 3, seats, version=version + shown, since=None, age=0)
         read("stream", 3, changed if before else [], version=version + shown, first=not before)
     evidence.reads.append(dict(r=3, kind="stream-end", begin=(at + 60000) * MS, end=(at + 60000) * MS))
-    for number in range(len(evidence.reads)):
-        if evidence.reads[number].get("since") == 0:
-            evidence.reads[number]["since"] = None
 
 
 def sale():

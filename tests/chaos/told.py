@@ -194,7 +194,8 @@ class Told:
         for op in during:
             took = (op["end"] - op["begin"]) / 1e9
             if op["outcome"] == "unknown":
-                self.finding("I17", f"operation {op['n']} ({op['kind']}) had no answer in {took:.1f} s beside slow clients")
+                what = f"operation {op['n']} ({op['kind']})"
+                self.finding("I17", f"{what} had no answer in {took:.1f} s beside slow clients")
         if not any(op["outcome"] == "ok" for op in during):
             self.finding("I17", "nothing succeeded beside slow clients")
         times = sorted((op["end"] - op["begin"]) / 1e6 for op in during)

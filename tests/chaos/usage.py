@@ -1,8 +1,8 @@
 """What every process of an engine takes, through the whole run, and whether it is within its bounds: I20.
 
 Sampler looks twice a second at /proc (resident memory, descriptors, threads), and every two seconds at the gauges of
-/metrics. A sample is [monotonic seconds, phase, name, pid, resident KiB, descriptors, threads, gauges or None]; the phases are
-`fresh` (started, and nobody there), `load` and `rest` (all is over and healed). Restarts give new pids.
+/metrics. A sample is [monotonic seconds, phase, name, pid, resident KiB, descriptors, threads, gauges or None]; the
+phases are `fresh` (started, and nobody there), `load` and `rest` (all is over and healed). Restarts give new pids.
 
 The bounds, judged by Bounded:
 - at rest a process has the descriptors and threads that a fresh one of its name had, and DESCRIPTORS_MARGIN (or
