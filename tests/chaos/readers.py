@@ -1,8 +1,8 @@
 """The readers: they look at the seats all through the run, in every way that there is, and keep what they were shown.
 
 `broker` and `direct` ask the owner of a shard by SNAPSHOT_GET, through the broker and straight; `map` and `since` ask
-the gateway's seat map, whole and what changed; `stream` follows its server-sent events. One line a reading: who, when it
-was asked for and answered, and each seat's state and version. Times are CLOCK_MONOTONIC in nanoseconds.
+the gateway's seat map, whole and what changed; `stream` follows its server-sent events. One line a reading: who, when
+it was asked for and answered, and each seat's state and version. Times are CLOCK_MONOTONIC in nanoseconds.
 """
 
 import http.client
