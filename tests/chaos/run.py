@@ -84,8 +84,8 @@ MYSQL_BYTES = 200 << 20
 
 FRESH_S = 2.5  # every process is looked at before anybody comes
 REST_S = 3  # and when all have gone
-SETTLE_S = 2
-QUIET_SALE_S = 14  # longer than a reader may be shown what is over: see shown.py
+SETTLE_S = 8  # a process may be in its last pause, and lose its shards by it
+QUIET_SALE_S = 8  # then nothing is broken; and what readers may be shown that is over, is over, too: see shown.py
 
 Histories = collections.namedtuple("Histories", "crowd v1 reads")
 

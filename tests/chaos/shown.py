@@ -19,7 +19,7 @@ import collections
 
 AGE_SLACK_S = 2.0  # Age is rounded down to a second, and a snapshot may be a second on its way
 AGE_MAX_S = 12
-HEALED_S = 12.0  # by then every shard was read anew
+HEALED_S = 8.0  # more, and every shard was read anew (and run.py waits before it calls anything quiet)
 FEED_S = 3.0
 STALE_OWNER_S = 10.0
 FREE = 0
