@@ -152,7 +152,7 @@ def memory_grows(e):
 
 
 def descriptors_grow(e):
-    for n, sample in enumerate(samples_of(e, "gateway", "load")):
+    for n, sample in enumerate(samples_of(e, "persister", "load")):
         sample[5] += n
 
 

@@ -154,6 +154,7 @@ def run_engine(number, seed, seconds, out, deck, points):
         users=240, sockets=8, first_user=1000001, seats=SEATS, block_seats=8, v1_users=24, first_v1_user=500000001
     )
     histories = Histories(out / "history.jsonl", out / "history_v1.jsonl", out / "reads.jsonl")
+    sampler = None
     try:
         engine.up()
         if not engine.mounted:
@@ -164,6 +165,8 @@ def run_engine(number, seed, seconds, out, deck, points):
         played = play_with_crowd(run, plan, seed, seconds, histories, sampler)
         result = judge(run, out, histories, played, settings, sampler)
     finally:
+        if sampler:
+            sampler.stop()
         keep_logs(engine, out)
         engine.down()
         engine.remove()
@@ -218,7 +221,6 @@ def play_with_crowd(run, plan, seed, seconds, histories, sampler):
 def judge(run, out, histories, played, settings, sampler):
     rested = await_rest(run)
     sampler.look(REST_S, "rest")
-    sampler.stop()
     run.say(
         f"at rest after {rested:.1f} s"
         if rested is not None
@@ -232,6 +234,7 @@ def judge(run, out, histories, played, settings, sampler):
         bounds=usage.bounds(settings, SEATS),
     )
     what, said = evidence.collect(run.engine, histories, limits)
+    sampler.stop()
     what.samples = sampler.samples
     found = recovery.measured(run, what)
     what.drills = recovery.drills(found)

@@ -10,7 +10,7 @@ The bounds, judged by Bounded:
 - at no moment it takes more memory than RESIDENT_MIB of its role says, more descriptors than a connection for each
   client that there may be, nor is a gauge above the setting that bounds it (schemas/config.def);
 - a process that lives long does not grow: what it has at least in the last third of its life is not more than what it
-  had at least in the middle third, and GROWTH_MIB or DESCRIPTORS_MARGIN. The least, because crowds come and go.
+  had at least in the middle third, and GROWTH_MIB or DESCRIPTORS_MORE. The least, because crowds come and go.
 """
 
 import collections
@@ -29,6 +29,7 @@ GAUGES_EVERY = 4  # samples
 LIVED_S = 40  # long enough to be judged by its growth
 DESCRIPTORS_MARGIN = 16
 DESCRIPTORS_KEPT = {"payment-timer": 48, "psp-sim": 80}  # connections between the two, kept a minute for the next call
+DESCRIPTORS_MORE = {"gateway": 500, "broker": 200, **DESCRIPTORS_KEPT}  # two crowds of slow clients
 THREADS_MARGIN = 4
 GROWTH_MIB = 16
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -208,8 +209,8 @@ class Bounded:
         last = [sample for sample in samples if sample[0] - samples[0][0] >= 2 * third]
         if not middle or not last:
             return
-        kept = DESCRIPTORS_KEPT.get(role_of(name), DESCRIPTORS_MARGIN)
-        for column, margin, what in ((4, GROWTH_MIB * 1024, "KiB"), (5, kept, "descriptors")):
+        more = DESCRIPTORS_MORE.get(role_of(name), DESCRIPTORS_MARGIN)
+        for column, margin, what in ((4, GROWTH_MIB * 1024, "KiB"), (5, more, "descriptors")):
             had, has = min(sample[column] for sample in middle), min(sample[column] for sample in last)
             if has > had + margin:
                 self.finding("I20", f"{name} (pid {pid}) grows: at least {has} {what}, before at least {had}")
