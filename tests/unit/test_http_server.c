@@ -368,15 +368,16 @@ static void test_gone_is_told_once(void **state) {
 }
 
 /* Others are connected and say nothing: one for longer than the stream. */
-static void leave_stream_beside_another(struct client *client) {
+static void leave_beside_another(struct client *client, const char *request, const char *ending) {
     struct linger at_once = {.l_onoff = 1};
     int before = dial(client), asking;
     say(before, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
     hear(client, before, "\r\n\r\nnow");
     usleep(20000);
     int fd = dial(client);
-    say(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
-    hear(client, fd, "data: x");
+    say(fd, request);
+    if (ending != NULL) hear(client, fd, ending);
+    usleep(20000);
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     close(fd);
     asking = dial(client);
@@ -390,9 +391,19 @@ static void leave_stream_beside_another(struct client *client) {
     close(before);
 }
 
+static void leave_stream_beside_another(struct client *client) {
+    leave_beside_another(client, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n", "data: x");
+}
+
+static void leave_request_beside_another(struct client *client) {
+    leave_beside_another(client, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n", NULL);
+}
+
 static void test_a_stream_that_was_left_is_closed(void **state) {
     (void)state;
     assert_true(run(leave_stream_beside_another)->good);
+    assert_int_equal(side.gone_count, 1);
+    assert_true(run(leave_request_beside_another)->good);
     assert_int_equal(side.gone_count, 1);
 }
 
