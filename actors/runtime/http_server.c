@@ -327,7 +327,8 @@ void http_reply(struct http_request *request, unsigned status, const char *conte
 static ssize_t on_read(void *arg, uint64_t position, char *out, size_t capacity) {
     struct http_request *r = arg;
     (void)position;
-    if (r->phase == PHASE_GONE) return MHD_CONTENT_READER_END_WITH_ERROR;
+    /* Not "with an error": MHD then forgets to clean up until it comes by its idle connections. */
+    if (r->phase == PHASE_GONE) return MHD_CONTENT_READER_END_OF_STREAM;
     if (r->stream_size == 0) {
         if (r->phase == PHASE_ENDED) return MHD_CONTENT_READER_END_OF_STREAM;
         suspend(r);

@@ -6,7 +6,10 @@ design, so that a wrong table in the engine is a finding and not agreed with.
 
 import collections
 
+from recovery import Recovered
+from shown import Shown
 from told import Told
+from usage import Bounded
 
 FREE, HELD, PAYING, CLOSING, CONFIRMED, BLOCKED = range(6)
 R_HELD, R_PAYING, R_CLOSING, R_CONFIRMED, R_FAILED, R_EXPIRED, R_CANCELLED, R_REFUNDED = range(1, 9)
@@ -64,7 +67,7 @@ WAITING_ROOM = 65535
 NO_REQUEST = "00" * 16
 
 
-class Auditor(Told):
+class Auditor(Told, Shown, Bounded, Recovered):
     """findings: {invariant: [sentence]}"""
 
     def __init__(self, evidence):
@@ -80,6 +83,7 @@ class Auditor(Told):
 
     def judge(self):
         self.replay()
+        self.note_shown()
         self.check_tables()
         self.check_holds_ended()
         self.check_money()
@@ -95,6 +99,9 @@ class Auditor(Told):
         self.check_refusals()
         self.check_hot_seats()
         self.check_answers()
+        self.check_shown()
+        self.check_bounds()
+        self.check_drills()
         if self.evidence.verify != 0:
             self.finding("verify", f"ticketctl verify ended with {self.evidence.verify}")
         return self.findings
@@ -374,7 +381,8 @@ class Auditor(Told):
             if ended is None and until > now + 2000
         }
         shown = {user: until for user, until in self.evidence.active.items() if until > now + 2000}
-        for user in sorted(set(expected) | set(shown)):
+        changed = {row["user_id"] for row in self.evidence.grants_later}
+        for user in sorted((set(expected) | set(shown)) - changed):
             if (user in expected) != (user in shown):
                 self.finding("I9", f"user {user} is active by {'MySQL' if user in expected else 'Redis'} alone")
 
@@ -393,10 +401,13 @@ INVARIANTS = [
     "I11",
     "I12",
     "I13",
+    "I14",
     "I15",
     "I16",
     "I17",
+    "I18",
     "I19",
+    "I20",
     "I21",
     "verify",
 ]

@@ -60,7 +60,11 @@ class Evidence:
     conflicts: int
     verify: int  # exit status of ticketctl verify
     limits: dict  # active_max, hold_ttl_ms, payment_window_ms, wall_minus_monotonic_ms, read_at_ms,
-    # unanswered
+    # unanswered, bounds (of gauges), quiet (moments in which nothing is broken: from, to in ns)
+    grants_later: list = dataclasses.field(default_factory=list)  # what was added to them while Redis was read
+    reads: list = dataclasses.field(default_factory=list)  # of the readers
+    samples: list = dataclasses.field(default_factory=list)  # what processes took: see usage.py
+    drills: list = dataclasses.field(default_factory=list)  # (kind, name, seconds or None): see recovery.py
 
 
 def table(cursor, name, columns, order):
@@ -146,7 +150,7 @@ def read_lines(path):
     return rows
 
 
-def collect(engine, history, history_v1, limits):
+def collect(engine, histories, limits):
     """The evidence of a run that is over and at rest."""
     connection = engine.mysql()
     with connection.cursor() as cursor:
@@ -157,6 +161,10 @@ def collect(engine, history, history_v1, limits):
     connection.close()
     keys, active = read_redis(engine.redis())
     limits["read_at_ms"] = time.time() * 1000
+    connection = engine.mysql()
+    with connection.cursor() as cursor:
+        later = table(cursor, "grant_log", GRANTS, "seq")[len(grants) :]
+    connection.close()
     events, whole = read_events(engine.kafka_brokers())
     lines = engine.log_lines("persister")
     conflicts = int(max(sum(engine.conflicts.values()), sum("CONFLICT" in line for line in lines)))
@@ -165,14 +173,16 @@ def collect(engine, history, history_v1, limits):
         Evidence(
             log=log,
             grants=grants,
+            grants_later=later,
             tables=tables,
             events=events,
             whole_topic=whole,
             ledger=engine.ledger(),
             redis=keys,
             active=active,
-            operations=read_lines(history),
-            v1=read_lines(history_v1),
+            operations=read_lines(histories.crowd),
+            v1=read_lines(histories.v1),
+            reads=read_lines(histories.reads),
             epochs=read_epochs(lines),
             conflicts=conflicts,
             verify=verify.returncode,

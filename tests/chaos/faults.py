@@ -4,12 +4,16 @@
 fault returns the sentence that is shown; None: it is not possible here and now.
 """
 
+import contextlib
 import os
 import shutil
 import signal
+import time
 
 import pymysql
 import redis
+
+import manners
 
 ACTORS = [
     "broker",
@@ -321,6 +325,78 @@ def mysql_full(world):
     return f"MariaDB's disk is full for {seconds:.1f} s"
 
 
+# ---- real deadlocks
+
+DEADLOCK_S = 2  # until a batch has come to the locked seats, at most
+LOOK_S = 0.15  # InnoDB renews what it tells of its locks only if nobody has asked for 0.1 s
+SCRATCH = (
+    "CREATE DATABASE IF NOT EXISTS chaos_scratch",
+    "CREATE TABLE IF NOT EXISTS chaos_scratch.weight (n INT NOT NULL PRIMARY KEY) ENGINE=InnoDB",
+)
+WEIGH = "INSERT INTO chaos_scratch.weight SELECT seq FROM chaos_scratch.seq_1_to_2000"
+
+
+def deadlocks(cursor):
+    cursor.execute("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'")
+    return int(cursor.fetchone()[1])
+
+
+def waits_for_seats(cursor):
+    """A batch has its shard's row, and waits for a seat of the stranger's."""
+    cursor.execute("SELECT COUNT(*) FROM information_schema.innodb_lock_waits WHERE blocking_trx_id = "
+                   "(SELECT trx_id FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID())")
+    return cursor.fetchone()[0] > 0
+
+
+def cross(world, cursor, shard):
+    """Lock a shard's seats, then, when a batch waits for one of them, the row of the shard, which the batch has: no
+    order of the two can go on. InnoDB ends whoever changed less; the stranger has changed many rows of a table of its
+    own. True: the persister was the victim."""
+    cursor.execute("SET SESSION innodb_lock_wait_timeout=1")
+    cursor.execute("BEGIN")
+    cursor.execute(WEIGH)
+    cursor.execute("SELECT COUNT(*) FROM ticket_db.performance_seat WHERE shard=%s FOR UPDATE", (shard,))
+    end = time.monotonic() + DEADLOCK_S
+    while not waits_for_seats(cursor):
+        if time.monotonic() > end:
+            return False
+        world.heal_due()
+        time.sleep(LOOK_S)
+    before = deadlocks(cursor)
+    cursor.execute("SELECT epoch FROM ticket_db.shard_owner WHERE shard=%s FOR UPDATE", (shard,))
+    return deadlocks(cursor) > before
+
+
+def mysql_deadlock(world):
+    """A stranger and a lane of the persister lock the same rows in opposite order. Told only if it came to a deadlock,
+    and the persister was its victim."""
+    mysql_do(world, *SCRATCH)
+    shards = mysql_do(world, "SELECT DISTINCT shard FROM ticket_db.performance_seat")
+    if not shards:
+        return None
+    victims, times = 0, world.chance.choice([1, 1, 2, 6])
+    for (shard,) in world.chance.choices(shards, k=times + 2):
+        try:
+            with contextlib.closing(world.engine.mysql(root=True)) as connection, connection.cursor() as cursor:
+                victims += cross(world, cursor, shard)
+        except (pymysql.Error, OSError):
+            continue  # the stranger was the victim, or had not the second lock in time: once more
+        if victims == times:
+            break
+    return f"{victims} real deadlocks with a stranger, and the persister the victim of each" if victims else None
+
+
+# ---- clients of bad manners
+
+
+def slow_clients(world):
+    kinds = world.chance.sample(manners.KINDS, world.chance.randint(1, 3))
+    seconds = world.chance.uniform(3, 8)
+    end = manners.begin(world.engine, world.chance, kinds)
+    world.later(seconds, end)
+    return f"slow clients for {seconds:.1f} s: {', '.join(kind.__name__.replace('_', ' ') for kind in kinds)}"
+
+
 # ---- Kafka and the payment gateway
 
 
@@ -373,6 +449,8 @@ FAULTS = [
     ("mysql lock", 1, mysql_lock),
     ("mysql lost", 3, mysql_lost),
     ("mysql full", 1, mysql_full),
+    ("mysql deadlock", 2, mysql_deadlock),
+    ("slow clients", 3, slow_clients),
     ("kafka kill", 1, kafka_kill),
     ("kafka stop", 1, kafka_stop),
     ("psp kill", 1, psp_kill),
@@ -381,13 +459,13 @@ FAULTS = [
 ]
 
 # These need an account that may do anything in the database, or a disk of its own.
-ROOT_ONLY = {"mysql read-only", "mysql connections", "mysql lock", "mysql full"}
+ROOT_ONLY = {"mysql read-only", "mysql connections", "mysql lock", "mysql full", "mysql deadlock"}
 
 
 def possible():
     """The faults of this machine, and what is left out, with the reason."""
     out = []
     if os.geteuid() != 0:
-        out.append("MariaDB read-only, ended connections, locks, full disk: they need root")
+        out.append("MariaDB read-only, ended connections, locks, deadlocks, full disk: they need root")
     names = {name for name, _, _ in FAULTS if os.geteuid() == 0 or name not in ROOT_ONLY}
     return names, out

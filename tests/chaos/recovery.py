@@ -6,6 +6,9 @@ import threading
 import time
 
 TARGET_S = {"restarted": 1.0, "failed over": 5.0, "projection": 10.0}
+PROMISED_S = {"restarted": 5.0, "working": 5.0, "failed over": 5.0, "projection": 10.0}  # I18
+HARD_S = {"restarted": 15.0, "working": 15.0, "failed over": 15.0, "projection": 10.0}  # of a single drill
+MEDIAN_OF = 5  # drills at least
 
 # What must succeed for a role to be back: operations of the crowd (kind, states told) or of v1.
 NEEDS = {
@@ -19,6 +22,9 @@ NEEDS = {
     "payment-timer": lambda op, shards: op["kind"] == "PAY",
     "psp-sim": lambda op, shards: op["kind"] == "PAY",
 }
+
+# Whose work no client waits for: the counter that has to grow.
+WORK = {"kafka-bridge": "ticketlab_events_delivered_total", "notifier": "ticketlab_notifier_statistics_total"}
 
 
 def prepared(what):
@@ -36,8 +42,22 @@ def first_after(good, at, need, shards):
     return None
 
 
-def figures(world, what):
-    """[(drill?, kind, name, seconds)]"""
+def working_again(what, name, at):
+    """Seconds until a successor was seen to have done something; it is looked at every two seconds."""
+    counter = WORK[name]
+    at, pids = at / 1e9, set()
+    for when, _, whose, pid, _, _, _, gauges in what.samples:
+        if whose != name:
+            continue
+        if when <= at:
+            pids.add(pid)
+        elif pid not in pids and (gauges or {}).get(counter, 0) > 0:
+            return when - at
+    return None
+
+
+def measured(world, what):
+    """[(drill?, kind, name, seconds; None: never)]"""
     good, found = prepared(what), []
     gateway = sorted(
         (op for op in what.v1 if op["outcome"] == "ok" and op["kind"] in ("status", "enter")), key=lambda op: op["end"]
@@ -47,15 +67,50 @@ def figures(world, what):
             continue
         if name == "gateway":
             seconds = next(((op["end"] - at) / 1e9 for op in gateway if op["begin"] >= at), None)
+        elif name in WORK:
+            kind, seconds = "working", working_again(what, name, at)
         elif name in NEEDS:
             seconds = first_after(good, at, NEEDS[name], set(shards))
         else:
             continue
-        if seconds is not None:
-            found.append((drill, kind, name, seconds))
-    return found + [
+        found.append((drill, kind, name, seconds))
+    shown = [
         (drill, "projection", "redis", seconds) for drill, seconds in world.projection.measured if drill != "healed"
     ]
+    never = world.projection.drills > sum(row[0] is True for row in shown)
+    return found + shown + [(True, "projection", "redis", None)] * never
+
+
+def drills(found):
+    """Of what was measured: one fault at a time, nothing else broken."""
+    return [row[1:] for row in found if row[0]]
+
+
+def figures(found):
+    return [row for row in found if row[3] is not None]
+
+
+class Recovered:
+    """Of an Auditor: its evidence and findings. I18 by the drills: one process is killed, or Redis wiped, alone.
+
+    The machine is shared and may stand still for seconds by itself. So what is promised is judged by the median of an
+    engine's drills, and a single one by HARD_S; a drill after which nothing succeeded any more is a violation."""
+
+    def check_drills(self):
+        by_kind = collections.defaultdict(list)
+        for kind, name, seconds in self.evidence.drills:
+            by_kind[kind].append(float("inf") if seconds is None else seconds)
+            if seconds is None:
+                self.finding("I18", f"{kind}: {name} was hit alone, and nothing that needs it succeeded any more")
+            elif seconds > HARD_S[kind]:
+                self.finding("I18", f"{kind}: {name} was hit alone, and it took {seconds:.1f} s")
+        for kind, values in by_kind.items():
+            if len(values) >= MEDIAN_OF and statistics.median(values) > PROMISED_S[kind]:
+                self.finding(
+                    "I18", f"{kind}: median {statistics.median(values):.1f} s of {len(values)} drills,"
+                    f" {PROMISED_S[kind]:g} s are promised"
+                )
+        self.figures["drills"] += len(self.evidence.drills)
 
 
 class Projection:
@@ -63,12 +118,14 @@ class Projection:
 
     def __init__(self, engine):
         self.engine, self.measured, self.since = engine, [], None
+        self.drills = 0
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
 
     def begin(self, drill, moment):
         self.since = (drill, moment)
+        self.drills += drill is True
 
     def await_equal(self, seconds):
         """Wait until what was begun last is measured, or so long."""

@@ -27,8 +27,11 @@ import crowd_v1
 import engine as engines
 import evidence
 import faults
+import manners
+import readers
 import recovery
 import selftest
+import usage
 import world
 
 CONFIGURATIONS = [
@@ -79,8 +82,23 @@ SEATS = 80
 QUIET_S = 45  # at most, until all is at rest after healing
 MYSQL_BYTES = 200 << 20
 
+FRESH_S = 2.5  # every process is looked at before anybody comes
+REST_S = 3  # and when all have gone
+SETTLE_S = 8  # a process may be in its last pause, and lose its shards by it
+QUIET_SALE_S = 8  # then nothing is broken; and what readers may be shown that is over, is over, too: see shown.py
+
+Histories = collections.namedtuple("Histories", "crowd v1 reads")
+
 # Below these a run says nothing. Per minute of faults, and for the whole run.
-MINIMA_A_MINUTE = {"operations": 1500, "effects": 100, "faults": 20, "kills": 8, "failpoints": 4}
+MINIMA_A_MINUTE = {
+    "operations": 1500,
+    "effects": 100,
+    "faults": 20,
+    "kills": 8,
+    "failpoints": 4,
+    "readings": 500,
+    "samples": 300,
+}
 
 
 # ---- one engine
@@ -135,15 +153,20 @@ def run_engine(number, seed, seconds, out, deck, points):
     plan = dict(
         users=240, sockets=8, first_user=1000001, seats=SEATS, block_seats=8, v1_users=24, first_v1_user=500000001
     )
-    history, history_v1 = out / "history.jsonl", out / "history_v1.jsonl"
+    histories = Histories(out / "history.jsonl", out / "history_v1.jsonl", out / "reads.jsonl")
+    sampler = None
     try:
         engine.up()
         if not engine.mounted:
             print("SKIPPED: a full disk of the database: no disk of its own could be mounted", flush=True)
         run = world.World(engine, random.Random(seed), deck, points)
-        unanswered = play_with_crowd(run, plan, seed, seconds, history, history_v1)
-        result = judge(run, out, history, history_v1, unanswered, settings)
+        sampler = usage.Sampler(engine)
+        sampler.look(FRESH_S, "fresh")
+        played = play_with_crowd(run, plan, seed, seconds, histories, sampler)
+        result = judge(run, out, histories, played, settings, sampler)
     finally:
+        if sampler:
+            sampler.stop()
         keep_logs(engine, out)
         engine.down()
         engine.remove()
@@ -152,37 +175,52 @@ def run_engine(number, seed, seconds, out, deck, points):
     return result
 
 
-def play_with_crowd(run, plan, seed, seconds, history, history_v1):
+def play_with_crowd(run, plan, seed, seconds, histories, sampler):
+    """What the auditor has to know of it: `unanswered` requests; in ns, `quiet`: from when to when nothing was broken,
+    and `slow`: when clients of bad manners were the only fault."""
     context = multiprocessing.get_context("spawn")
-    stop, answers = context.Event(), context.Queue()
-    people = context.Process(
-        target=crowd.play, args=(run.engine.endpoints["client"], plan, seed, str(history), stop, answers)
-    )
+    stop, over, answers = context.Event(), context.Event(), context.Queue()
+    endpoint, port = run.engine.endpoints["client"], run.engine.http_port
+    shards = int(run.engine.settings.get("cluster.shards", 8))
+    people = context.Process(target=crowd.play, args=(endpoint, plan, seed, str(histories.crowd), stop, answers))
+    lookers = context.Process(target=readers.play, args=(endpoint, port, shards, seed, str(histories.reads), over))
     people.start()
-    v1 = crowd_v1.V1(run.engine.http_port, plan, seed, str(history_v1))
+    lookers.start()
+    v1 = crowd_v1.V1(port, plan, seed, str(histories.v1))
     v1.start()
+    sampler.phase = "load"
+    quiet = [[time.monotonic_ns(), None], [None, None]]
     try:
         time.sleep(5)
         run.begun = time.monotonic()
+        quiet[0][1] = time.monotonic_ns()
         run.drill()
+        slow = manners.drill(run)
         run.say("now at random")
         run.play(seconds)
         run.heal()
-        time.sleep(3)  # the sale goes on for a little while with nothing broken
+        run.rest(SETTLE_S)
+        quiet[1][0] = time.monotonic_ns()
+        time.sleep(QUIET_SALE_S)  # the sale goes on for a little while with nothing broken
         run.projection.await_equal(10)
         run.say("the crowd goes home; what is unknown is asked again")
         stop.set()
         v1.stop()
-        return answers.get(timeout=150)
+        unanswered = answers.get(timeout=150)
+        quiet[1][1] = time.monotonic_ns()
+        return dict(unanswered=unanswered, quiet=quiet, slow=slow)
     finally:
         run.projection.stop()
-        people.join(timeout=10)
-        if people.is_alive():
-            people.kill()
+        over.set()
+        for process in (people, lookers):
+            process.join(timeout=10)
+            if process.is_alive():
+                process.kill()
 
 
-def judge(run, out, history, history_v1, unanswered, settings):
+def judge(run, out, histories, played, settings, sampler):
     rested = await_rest(run)
+    sampler.look(REST_S, "rest")
     run.say(
         f"at rest after {rested:.1f} s"
         if rested is not None
@@ -190,11 +228,17 @@ def judge(run, out, history, history_v1, unanswered, settings):
     )
     run.engine.note_conflicts()
     limits = dict(
+        played,
         active_max=settings["admission.active_max"],
-        unanswered=unanswered,
         wall_minus_monotonic_ms=time.time() * 1000 - time.monotonic_ns() / 1e6,
+        bounds=usage.bounds(settings, SEATS),
     )
-    what, said = evidence.collect(run.engine, history, history_v1, limits)
+    what, said = evidence.collect(run.engine, histories, limits)
+    sampler.stop()
+    what.samples = sampler.samples
+    found = recovery.measured(run, what)
+    what.drills = recovery.drills(found)
+    (out / "samples.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in sampler.samples))
     (out / "verify.txt").write_text(said)
     judge_of = auditor.Auditor(what)
     findings = dict(judge_of.judge())
@@ -205,12 +249,12 @@ def judge(run, out, history, history_v1, unanswered, settings):
         findings.setdefault("I9", []).append(
             f"the projection was right {healed or 'not at all within 10'} s after healing"
         )
-    figures = recovery.figures(run, what)
     return dict(
         findings=findings,
         counts=run.counts,
         kills=run.kills,
-        recovery=figures,
+        recovery=recovery.figures(found),
+        samples=sampler.samples,
         audit=judge_of.figures,
         operations=collections.Counter((op["kind"], op["outcome"]) for op in what.operations),
         v1=collections.Counter((op["kind"], op["outcome"]) for op in what.v1),
@@ -260,7 +304,9 @@ def table(results, minutes):
     print(f"  v1               {sum(v1.values())} calls, {silent} without an answer")
     print(f"  log              {sum(result['rows'] for result in results)} rows")
     audit = merged(results, "audit")
-    audit["active at most"] = max(result["audit"]["active at most"] for result in results)
+    for name in audit:
+        if name.endswith("at most"):
+            audit[name] = max(result["audit"][name] for result in results)
     print("  audit            " + ", ".join(f"{name} {count}" for name, count in sorted(audit.items())))
     effects = sum(operations[(kind, "ok")] for kind in ("HOLD", "PAY", "CANCEL"))
     return dict(
@@ -269,6 +315,8 @@ def table(results, minutes):
         faults=sum(counts.values()),
         kills=sum(kills.values()),
         failpoints=len(fired),
+        readings=audit["readings"],
+        samples=audit["samples of processes"],
         minutes=minutes,
         counts=counts,
     )
@@ -304,6 +352,7 @@ def report(results, broken, out, arguments):
         for sentence in sentences[:8]:
             print(f"          {sentence}")
         passed, failed = passed + (not sentences), failed + bool(sentences)
+    usage.print_table([result["samples"] for result in results])
     good, bad = recovery.print_table([result["recovery"] for result in results])
     passed, failed = passed + good, failed + bad
     void = void_reasons(done)

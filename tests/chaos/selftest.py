@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import auditor
+import doctored_seen
 import linearize
 from auditor import CANCEL, CAPTURED, CONFIRM, EXPIRE, HOLD, PAY
 from story import MS, PRICE, sale
@@ -367,11 +368,17 @@ def run(quiet=False):
 
     findings = dict(auditor.Auditor(sale()).judge())
     report("a right sale is found in order", not findings, findings)
-    for invariant, doctor in DOCTORED:
+    for doctor in doctored_seen.FINE:
+        evidence = copy.deepcopy(sale())
+        doctor(evidence)
+        findings = dict(auditor.Auditor(evidence).judge())
+        report(f"in order: {doctor.__name__.replace('_', ' ')}", not findings, findings)
+    for invariant, doctor, *words in DOCTORED + doctored_seen.DOCTORED:
         evidence = copy.deepcopy(sale())
         doctor(evidence)
         findings = auditor.Auditor(evidence).judge()
-        report(f"{invariant:4} {doctor.__name__.replace('_', ' ')}", findings.get(invariant), dict(findings))
+        sentences = [text for text in findings.get(invariant, []) if all(word in text for word in words)]
+        report(f"{invariant:4} {doctor.__name__.replace('_', ' ')}", sentences, dict(findings))
     for name, expected, steps in SEARCHES:
         report(f"search: {name}", linearize.explained(steps) is expected)
     points, code = declared(), in_the_code()

@@ -229,8 +229,52 @@ class Story:
             epochs=[(0, 3, "a"), (1, 3, "a")],
             conflicts=0,
             verify=0,
-            limits=dict(active_max=6, wall_minus_monotonic_ms=0, unanswered=0, read_at_ms=self.now),
+            limits=dict(
+                active_max=6,
+                wall_minus_monotonic_ms=0,
+                unanswered=0,
+                read_at_ms=self.now,
+                bounds={"ticketlab_gateway_connections": 4096},
+                quiet=[[0, (self.now + 100000) * MS]],
+                slow=[0, self.now * MS],
+            ),
         )
+
+
+def process(name, pid, gauges=None):
+    """A process that took the same all its life: fresh, a minute of load, at rest."""
+    moments = [(n / 2, "fresh") for n in range(5)]
+    moments += [(3 + n / 2, "load") for n in range(120)] + [(64 + n / 2, "rest") for n in range(6)]
+    return [[at, phase, name, pid, 20480, 30, 4, dict(gauges or {})] for at, phase in moments]
+
+
+def looked_at(evidence):
+    """Readers after each change: the owners' snapshots, the map, what changed, and the stream."""
+    seats, done, shown = {number: [0, 0] for number in range(1, 7)}, {0: 0, 1: 0}, 0
+    rows = sorted(evidence.log, key=lambda row: row["at_ms"])
+    for at in sorted({row["at_ms"] for row in rows}):
+        before, changed = shown, set()
+        for row in (row for row in rows if row["at_ms"] == at):
+            done[row["shard"]] += 1
+            if row["version"]:
+                seats[row["seat_id"]] = [row["state"], row["version"]]
+                shown, changed = shown + 1, changed | {row["seat_id"]}
+
+        def read(kind, reader, numbers, **more):
+            its = [[number, *seats[number]] for number in numbers]
+            times = dict(begin=at * MS + 4200000, end=at * MS + 4800000)
+            evidence.reads.append(dict(dict(times, r=reader, kind=kind, seats=its), **more))
+
+        for shard, numbers in ((0, range(1, 4)), (1, range(4, 7))):
+            read("broker", 0, numbers, shard=shard, epoch=3, seq=done[shard])
+        version = 7 << 32
+        read("map", 1, seats, version=version + shown, since=None, age=0)
+        since = version + before if before else None
+        read("since", 2, changed if before else seats, version=version + shown, since=since, age=0)
+        if not before:
+            read("stream-map", 3, seats, version=version + shown, since=None, age=0)
+        read("stream", 3, changed if before else [], version=version + shown, first=not before)
+    evidence.reads.append(dict(r=3, kind="stream-end", begin=(at + 60000) * MS, end=(at + 60000) * MS))
 
 
 def sale():
@@ -253,4 +297,8 @@ def sale():
     story.change(PAY, 105, "PAY")
     story.ledger[105] = dict(id="105", state="DECLINED", amount=PRICE)
     story.change(FAIL, 105)
-    return story.evidence()
+    evidence = story.evidence()
+    looked_at(evidence)
+    evidence.samples = process("gateway", 11, {"ticketlab_gateway_connections": 0}) + process("persister", 12)
+    evidence.drills = [("restarted", "broker", 0.3)] * 5 + [("projection", "redis", 0.2)]
+    return evidence

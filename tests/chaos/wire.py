@@ -7,6 +7,7 @@ ENTER, PLACE_GET, LEAVE = 0x0101, 0x0102, 0x0103
 HOLD, PAY, CANCEL, CANCEL_SEAT, RESERVATION_GET = 0x0201, 0x0202, 0x0203, 0x0204, 0x0205
 SHARD_MAP_GET, QUEUE_GET, SNAPSHOT_GET = 0x0004, 0x0105, 0x0209
 ERROR, SHARD_MAP, DONE, PLACE, QUEUE, RESERVATION = 0x0003, 0x0005, 0x0007, 0x0104, 0x0106, 0x0206
+SEAT_ROW, SNAPSHOT = 0x020A, 0x020B
 
 NAMES = {
     ENTER: "ENTER",
@@ -35,6 +36,8 @@ FIELDS = {
         "ticket",
         "pass",
     ],
+    SEAT_ROW: ["state", "version", "price"],
+    SNAPSHOT: ["shard", "epoch", "seq", "seats"],
     QUEUE: ["waiting", "active", "active_max", "rate", "paused", "entered", "serving", "active_peak"],
     RESERVATION: [
         "reservation_id",

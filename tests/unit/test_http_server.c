@@ -73,6 +73,10 @@ static void handle(void *arg, struct http_request *request) {
         side.late_at_ms = clock_now_ms() + LATE_MS;
     } else if (strcmp(path, "/flood") == 0) {
         on_flood(request);
+    } else if (strcmp(path, "/count") == 0) {
+        char count[16];
+        snprintf(count, sizeof count, "%u.", http_server_connections(side.server));
+        text(request, 200, count);
     } else if (strcmp(path, "/hang") == 0) {
         http_set_context(request, &side);
     } else {
@@ -363,6 +367,46 @@ static void test_gone_is_told_once(void **state) {
     assert_int_equal(side.gone_count, 5);
 }
 
+/* Others are connected and say nothing: one for longer than the stream. */
+static void leave_beside_another(struct client *client, const char *request, const char *ending) {
+    struct linger at_once = {.l_onoff = 1};
+    int before = dial(client), asking;
+    say(before, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    hear(client, before, "\r\n\r\nnow");
+    usleep(20000);
+    int fd = dial(client);
+    say(fd, request);
+    if (ending != NULL) hear(client, fd, ending);
+    usleep(20000);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+    asking = dial(client);
+    for (unsigned i = 0; i < 100 && client->good == 0; i++) {
+        usleep(20000);
+        say(asking, "GET /count HTTP/1.1\r\nHost: x\r\n\r\n");
+        hear(client, asking, ".");
+        client->good = strstr(client->answer, "\r\n\r\n2.") != NULL;
+    }
+    close(asking);
+    close(before);
+}
+
+static void leave_stream_beside_another(struct client *client) {
+    leave_beside_another(client, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n", "data: x");
+}
+
+static void leave_request_beside_another(struct client *client) {
+    leave_beside_another(client, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n", NULL);
+}
+
+static void test_a_stream_that_was_left_is_closed(void **state) {
+    (void)state;
+    assert_true(run(leave_stream_beside_another)->good);
+    assert_int_equal(side.gone_count, 1);
+    assert_true(run(leave_request_beside_another)->good);
+    assert_int_equal(side.gone_count, 1);
+}
+
 static void leave_hanging(struct client *client) {
     int fd = dial(client);
     say(fd, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -443,6 +487,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_too_large_is_refused_by_its_owner),
         cmocka_unit_test(test_stream_arrives_in_pieces_and_ends),
         cmocka_unit_test(test_gone_is_told_once),
+        cmocka_unit_test(test_a_stream_that_was_left_is_closed),
         cmocka_unit_test(test_destroyed_with_a_request_suspended),
         cmocka_unit_test(test_slow_reader_is_told_to_the_writer),
         cmocka_unit_test(test_a_thousand_wait_without_a_thread),
