@@ -332,7 +332,7 @@ SEARCHES = [
 
 def declared():
     table = (ROOT / "actors/runtime/failpoints.def").read_text()
-    return set(re.findall(r'^(?:POINT|LOSS)\([^,]+, "([^"]+)"', table, re.M))
+    return set(re.findall(r'^(?:POINT|LOSS|CLOCK)\([^,]+, "([^"]+)"', table, re.M))
 
 
 def in_the_code():
@@ -346,6 +346,7 @@ def in_the_code():
             text = (ROOT / name).read_text()
             found |= set(re.findall(r'FAILPOINT(?:_LOSES)?\("([^"]+)"\)', text))
             found |= set(re.findall(r'\{"(lane\.[a-z]+)",', text))
+            found |= {"clock.wall"} if "FAILPOINT_WALL_AHEAD_MS()" in text else set()
     return found
 
 
