@@ -6,6 +6,7 @@ design, so that a wrong table in the engine is a finding and not agreed with.
 
 import collections
 
+from clocks import Clocks
 from told import Told
 
 FREE, HELD, PAYING, CLOSING, CONFIRMED, BLOCKED = range(6)
@@ -69,6 +70,7 @@ class Auditor(Told):
 
     def __init__(self, evidence):
         self.evidence = evidence
+        self.clocks = Clocks(evidence.limits.get("jumps", ()), evidence.epochs)
         self.findings = collections.defaultdict(list)
         self.figures = collections.Counter()
         self.seat = {}  # (performance, seat) -> state, version, reservation
@@ -155,7 +157,7 @@ class Auditor(Told):
                     "seats": [],
                     "states": {},
                     "amount": row["amount"],
-                    "at": row["at_ms"],
+                    "at": self.clocks.of_row(row)[0],
                     "end": None,
                     "decisions": collections.Counter(),
                     "payment": 0,
@@ -172,7 +174,7 @@ class Auditor(Told):
         entry["states"].setdefault(row["reservation_state"], row["seq"])
         entry["state"] = row["reservation_state"]
         if row["state"] == FREE:
-            entry["end"] = row["at_ms"]
+            entry["end"] = self.clocks.of_row(row)[-1]
         if row["leader"]:
             entry["decisions"][row["change"]] += 1
             entry["payment"] = row["payment_state"]
@@ -312,9 +314,10 @@ class Auditor(Told):
                 if row["grant_id"] in by_grant:
                     by_grant[row["grant_id"]][2] = row["at_ms"]
             else:
-                self.check_turn(row, by_number.get(row["number"]), top, earlier_high)
+                over_ms = max(row["at_ms"], self.clocks.seen_ms("admission", self.admission_times(row["at_ms"])[-1]))
+                self.check_turn(row, by_number.get(row["number"]), top, earlier_high, over_ms)
                 top = max(top, row["number"])
-                active = {grant: until for grant, until in active.items() if until > row["at_ms"]}
+                active = {grant: until for grant, until in active.items() if until > over_ms}
                 active[row["grant_id"]] = row["expires_at_ms"]
                 if len(active) > self.evidence.limits["active_max"]:
                     self.finding("I7", f"grant_log row {row['seq']}: {len(active)} users are active")
@@ -322,10 +325,13 @@ class Auditor(Told):
                 self.granted[row["user_id"]].append(by_grant[row["grant_id"]])
             self.figures["active at most"] = max(self.figures["active at most"], len(active))
 
-    def check_turn(self, row, before, top, earlier_high):
+    def admission_times(self, at_ms):
+        return self.clocks.readings("admission", at_ms)
+
+    def check_turn(self, row, before, top, earlier_high, over_ms):
         """A ticket is served once, in its turn. Served again is one whose grant was over before it was committed;
         served late is one that came back after a restart."""
-        if before is not None and (before[2] is not None or before[1] > row["at_ms"]):
+        if before is not None and (before[2] is not None or before[1] > over_ms):
             self.finding("I6", f"grant_log row {row['seq']}: ticket {row['number']} is admitted a second time")
         elif before is None and earlier_high < row["number"] < top:
             self.finding("I6", f"grant_log row {row['seq']}: ticket {row['number']} is admitted behind {top}")
@@ -365,8 +371,9 @@ class Auditor(Told):
         self.check_active()
 
     def check_active(self):
-        """ticket:active is who is active by the log, but for those whose time ended while we looked."""
-        now = self.evidence.limits["read_at_ms"]
+        """ticket:active is who is active by the log, but for those whose time ended while we looked, or had ended by
+        a clock that was ahead: an admission that saw it forgot them, one that was started since did not."""
+        now = max(self.evidence.limits["read_at_ms"], self.clocks.seen_ms("admission"))
         expected = {
             user: until
             for user, grants in self.granted.items()

@@ -43,6 +43,7 @@ class Engine:
         self.mounted = False
         self.conflicts = {}  # pid of a persister -> db_conflict_total as it was seen last
         self.restarts = 0
+        self.righted = []  # as jumps(): clocks seen to be right, also because their process is another
 
     # ---- life
 
@@ -211,12 +212,12 @@ class Engine:
     def clock_ahead_ms(self, name):
         """Of a process's wall clock before the machine's. One that is started anew has the machine's."""
         pid = self.pid(name)
-        rows = [row for row in self.jumps() if row[0] == name and row[2] == pid]
+        rows = sorted((row for row in self.jumps() if row[0] == name and row[2] == pid), key=lambda row: row[1])
         return rows[-1][3] if rows else 0
 
     def jumps(self):
         """[(instance, wall ms, pid, ms ahead from then on)]"""
-        found = []
+        found = list(self.righted)
         for path in self.orders.glob("*.done"):
             for line in path.read_text().splitlines():
                 words = line.split(" ")

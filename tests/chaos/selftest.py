@@ -294,6 +294,41 @@ DOCTORED = [
 ]
 
 
+# ---- clocks that jumped
+
+
+def arbiters_jumped(e):
+    """Both shards' arbiter was 40 s behind from the first row to the last."""
+    e.limits["jumps"] = [("a", e.log[0]["at_ms"] - 1, 1, -40000), ("a", e.limits["read_at_ms"], 1, 0)]
+    for row in e.log:
+        row["at_ms"] -= 40000
+
+
+def admission_jumped(e):
+    """All were admitted by a clock that was 40 s ahead; by the machine's they are still active."""
+    e.limits["jumps"] = [("admission", e.grants[0]["at_ms"] - 1, 1, 40000), ("admission", e.limits["read_at_ms"], 1, 0)]
+    for row in e.grants:
+        row["at_ms"], row["expires_at_ms"] = row["at_ms"] + 40000, row["expires_at_ms"] + 40000
+    e.active = {user: until + 40000 for user, until in e.active.items()}
+
+
+def held_long_before(e):
+    """Admitted after the hold, by more than any clock was wrong."""
+    arbiters_jumped(e)
+    for row in e.grants:
+        if row["user_id"] == 14:
+            row["at_ms"] += 100000
+
+
+CLOCKS = [
+    ("an arbiter's clock was behind", set(), [arbiters_jumped]),
+    ("admission's clock was ahead", set(), [admission_jumped]),
+    ("behind, and nobody said so", {"I19"}, [arbiters_jumped, lambda e: e.limits.pop("jumps")]),
+    ("behind, and held before being admitted all the same", {"I19"}, [held_long_before]),
+    ("ahead, and more active than may be", {"I7"}, [admission_jumped, too_many_active]),
+]
+
+
 # ---- the search by itself
 
 
@@ -373,6 +408,12 @@ def run(quiet=False):
         doctor(evidence)
         findings = auditor.Auditor(evidence).judge()
         report(f"{invariant:4} {doctor.__name__.replace('_', ' ')}", findings.get(invariant), dict(findings))
+    for name, expected, doctors in CLOCKS:
+        evidence = copy.deepcopy(sale())
+        for doctor in doctors:
+            doctor(evidence)
+        findings = auditor.Auditor(evidence).judge()
+        report(f"clocks: {name}", set(findings) == expected, dict(findings))
     for name, expected, steps in SEARCHES:
         report(f"search: {name}", linearize.explained(steps) is expected)
     points, code = declared(), in_the_code()
