@@ -6,7 +6,7 @@ design, so that a wrong table in the engine is a finding and not agreed with.
 
 import collections
 
-from clocks import Clocks
+from clocks import Clocks, ended_early
 from told import Told
 
 FREE, HELD, PAYING, CLOSING, CONFIRMED, BLOCKED = range(6)
@@ -70,7 +70,7 @@ class Auditor(Told):
 
     def __init__(self, evidence):
         self.evidence = evidence
-        self.clocks = Clocks(evidence.limits.get("jumps", ()), evidence.epochs)
+        self.clocks = Clocks(evidence.limits.get("jumps", ()), evidence.epochs, evidence.log)
         self.findings = collections.defaultdict(list)
         self.figures = collections.Counter()
         self.seat = {}  # (performance, seat) -> state, version, reservation
@@ -229,7 +229,10 @@ class Auditor(Told):
                     self.finding("I16", f"reservation {number}: change {change} {entry['decisions'][change]} times")
 
     def check_holds_ended(self):
-        """I3: at rest, long after every deadline, nothing is held any more."""
+        """I3: at rest, long after every deadline, nothing is held any more; and nothing was let go too soon."""
+        ttl_ms = self.evidence.limits["hold_ttl_ms"]
+        for number, lasted in ended_early(self.evidence.log, self.clocks, ttl_ms):
+            self.finding("I3", f"reservation {number} ended after {lasted:.0f} ms of {ttl_ms}")
         for number, entry in self.reservation.items():
             if entry["state"] in (R_HELD, R_PAYING, R_CLOSING):
                 self.finding("I3", f"reservation {number} of user {entry['user']} is still in state {entry['state']}")

@@ -206,6 +206,7 @@ def judge(run, out, history, history_v1, unanswered, settings):
         active_max=settings["admission.active_max"],
         unanswered=unanswered,
         jumps=run.engine.jumps(),
+        hold_ttl_ms=settings["arbiter.hold_ttl_ms"],
         wall_minus_monotonic_ms=time.time() * 1000 - time.monotonic_ns() / 1e6,
     )
     what, said = evidence.collect(run.engine, history, history_v1, limits)

@@ -65,6 +65,10 @@ def hold_never_ends(e):
     assert last
 
 
+def hold_ends_early(e):
+    e.limits["hold_ttl_ms"] = 4000
+
+
 def paid_and_nothing(e):
     next(entry for entry in e.ledger if entry["id"] == "105")["state"] = "CAPTURED"
 
@@ -256,6 +260,7 @@ DOCTORED = [
     ("I2", success_not_in_log),
     ("I2", told_sold_but_failed),
     ("I3", hold_never_ends),
+    ("I3", hold_ends_early),
     ("I4", paid_and_nothing),
     ("I4", sold_and_not_paid),
     ("I4", call_without_intent),
@@ -320,11 +325,21 @@ def held_long_before(e):
             row["at_ms"] += 100000
 
 
+def ended_by_a_jump(e):
+    """The clock was ahead for a moment, and a hold ended in it; what follows in the log says that it was early."""
+    rows = [row for row in e.log if row["reservation_id"] == 103 and row["change"] == EXPIRE]
+    at = rows[0]["at_ms"]
+    e.limits.update(hold_ttl_ms=4000, jumps=[("a", at - 1, 1, 40000), ("a", at + 1, 1, 0)])
+    for row in rows:
+        row["at_ms"] += 40000
+
+
 CLOCKS = [
     ("an arbiter's clock was behind", set(), [arbiters_jumped]),
     ("admission's clock was ahead", set(), [admission_jumped]),
     ("behind, and nobody said so", {"I19"}, [arbiters_jumped, lambda e: e.limits.pop("jumps")]),
     ("behind, and held before being admitted all the same", {"I19"}, [held_long_before]),
+    ("ahead for a moment, and a hold ended by that", {"I3"}, [ended_by_a_jump]),
     ("ahead, and more active than may be", {"I7"}, [admission_jumped, too_many_active]),
 ]
 

@@ -229,7 +229,7 @@ class Story:
             epochs=[(0, 3, "a"), (1, 3, "a")],
             conflicts=0,
             verify=0,
-            limits=dict(active_max=6, wall_minus_monotonic_ms=0, unanswered=0, read_at_ms=self.now),
+            limits=dict(active_max=6, wall_minus_monotonic_ms=0, unanswered=0, read_at_ms=self.now, hold_ttl_ms=10),
         )
 
 
