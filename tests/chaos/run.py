@@ -156,10 +156,12 @@ def run_engine(number, seed, seconds, out, deck, points, arguments):
         unanswered = play_with_crowd(run, plan, seed, seconds, history, history_v1)
         result = judge(run, out, history, history_v1, unanswered, settings)
     finally:
-        keep_logs(engine, out)
-        engine.down()
-        engine.remove()
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            keep_logs(engine, out)
+        finally:
+            engine.down()
+            engine.remove()
+            shutil.rmtree(folder, ignore_errors=True)
     result["seed"] = seed
     return result
 
