@@ -85,6 +85,7 @@ class Auditor(Told, Shown, Bounded, Recovered):
 
     def judge(self):
         self.replay()
+        self.note_shown()
         self.check_tables()
         self.check_holds_ended()
         self.check_money()

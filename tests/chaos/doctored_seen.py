@@ -187,7 +187,31 @@ def nobody_was_served_beside_slow_clients(e):
     e.limits["slow"] = [0, 1]
 
 
+# ---- what looks wrong, and is not
+
+
+def refused_and_done_by_its_copy(e):
+    """Sent twice: the first copy found the seat taken, the second one did not, and its answer was not waited for."""
+    op = hold_of(e, 103)
+    op["outcome"], op["code"], op["sends"] = "fail", 30, 2
+    for key in ("reservation", "state", "told", "amount", "told_user"):
+        del op[key]
+
+
+def refused_though_it_was_known(e):
+    """A copy is under way, but a reader had seen the seat held for this request before it was asked again."""
+    op = hold_of(e, 103)
+    again = dict(op, n=96, begin=op["begin"] + 1000 * MS, end=op["end"] + 1000 * MS, outcome="fail", code=30)
+    for key in ("reservation", "state", "told", "amount", "told_user"):
+        del again[key], op[key]
+    op["outcome"], op["sends"] = "unknown", 4
+    e.operations.append(again)
+
+
+FINE = [refused_and_done_by_its_copy]
+
 DOCTORED = [
+    ("I8", refused_though_it_was_known, "was refused"),
     ("I14", shown_as_it_was_not, "which it was not"),
     ("I14", shown_and_never_committed, "which it was not"),
     ("I14", shown_before_asked, "was not yet asked for"),

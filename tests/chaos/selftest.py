@@ -419,6 +419,11 @@ def run(quiet=False):
 
     findings = dict(auditor.Auditor(sale()).judge())
     report("a right sale is found in order", not findings, findings)
+    for doctor in doctored_seen.FINE:
+        evidence = copy.deepcopy(sale())
+        doctor(evidence)
+        findings = dict(auditor.Auditor(evidence).judge())
+        report(f"in order: {doctor.__name__.replace('_', ' ')}", not findings, findings)
     for invariant, doctor, *words in DOCTORED + doctored_seen.DOCTORED:
         evidence = copy.deepcopy(sale())
         doctor(evidence)

@@ -30,9 +30,11 @@ NEVER = float("inf")
 class Shown:
     """Of an Auditor: its evidence, findings, figures and reservations."""
 
-    def check_shown(self):
+    def note_shown(self):
         self.shown_log()
         self.shown_told()
+
+    def check_shown(self):
         reads = sorted(self.evidence.reads, key=lambda read: read["begin"])
         self.figures["readings"] = sum("seats" in read for read in reads)
         for read in reads:
@@ -90,18 +92,21 @@ class Shown:
             for version in range(len(times) - 2, -1, -1):
                 times[version] = min(times[version], times[version + 1])
 
+    def when_told(self, seat, version):
+        times = self.told.get(seat, ())
+        return times[version] if version < len(times) else NEVER
+
     def newest_told(self, seat, before, epoch):
         """The newest version that somebody had been told before a moment, of owners up to an epoch."""
         times = self.told.get(seat, [])
         version = bisect.bisect_left(times, before) - 1
-        while version > 0 and self.row_of[(seat, version)]["epoch"] > epoch:
+        while version > 0 and self.row_of.get((seat, version), {"epoch": 0})["epoch"] > epoch:
             version -= 1
         return max(version, 0)
 
     def age(self, seat, version, begin):
         """For how many seconds a version had been told to be over when it was asked for; 0: it was not."""
-        times = self.told[seat]
-        return max(0.0, (begin - times[version + 1]) / NANO) if version + 1 < len(times) else 0.0
+        return max(0.0, (begin - self.when_told(seat, version + 1)) / NANO)
 
     def is_quiet(self, begin, settled=0.0):
         """Nothing is broken then, and has not been for so long. (Before the first fault nothing ever was.)"""

@@ -50,8 +50,10 @@ class Told:
             if len(told) > 1:
                 self.finding("I8", f"user {key[0]}: one request id, two answers: {sorted(told)}")
             self.check_reuse(ops)
-            last = [op for op in ops if op["note"] != "reuse"][-1]
-            if last["kind"] in ("HOLD", "PAY", "CANCEL") and last["outcome"] == "fail" and key in self.by_request:
+            ops = [op for op in ops if op["note"] != "reuse"]
+            last = ops[-1]
+            refused = last["kind"] in ("HOLD", "PAY", "CANCEL") and last["outcome"] == "fail"
+            if refused and key in self.by_request and self.is_the_answer_of_then(last, ops, self.by_request[key][0]):
                 self.finding(
                     "I8",
                     f"operation {last['n']} ({last['kind']} of user {key[0]}) was refused with {last['code']}, "
@@ -63,6 +65,14 @@ class Told:
                     "I8",
                     f"user {key[0]}: one request id, effects in rows {[(row['shard'], row['seq']) for row in rows]}",
                 )
+
+    def is_the_answer_of_then(self, last, ops, row):
+        """The refusal was said when the effect was there. A copy that was refused is not remembered, and one that comes
+        behind it is judged anew: it may find the seat free by then. So either there was no other copy, or somebody
+        had been told of the effect before this was asked."""
+        answered = sum(op["outcome"] != "unknown" for op in ops)
+        others = sum(op["sends"] for op in ops) > answered
+        return not others or self.when_told(row["seat_id"], row["version"]) < last["begin"]
 
     def check_reuse(self, ops):
         """Other words under the same id are refused. An answer to an earlier copy of the first words looks the same to
