@@ -66,6 +66,8 @@ struct pipe *pipe_new(enum pipe_kind kind) {
     set(pipe, ZMQ_RCVHWM, HIGH_WATER_MARK);
     set(pipe, ZMQ_HEARTBEAT_IVL, 1000);
     set(pipe, ZMQ_HEARTBEAT_TIMEOUT, 3000);
+    set(pipe, ZMQ_CONNECT_TIMEOUT, 1000);
+    set(pipe, ZMQ_HANDSHAKE_IVL, 3000);
     set(pipe, ZMQ_RECONNECT_IVL, 20);
     set(pipe, ZMQ_RECONNECT_IVL_MAX, 200);
     int64_t message_max = FRAME_ACCEPTED_MAX;

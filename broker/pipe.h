@@ -2,7 +2,9 @@
  *
  * Frames are concatenated messages (schemas/message.h). Options that every pipe has, and why:
  * ROUTER_MANDATORY (a full or absent peer is told, not dropped in silence), IMMEDIATE, LINGER 0,
- * heartbeats 1 s / 3 s, MAXMSGSIZE 64 KiB. That a send succeeded means nothing: whoever needs to
+ * heartbeats 1 s / 3 s, MAXMSGSIZE 64 KiB; a connection that is not there within 1 s, or not
+ * greeted within 3 s, is begun anew (the kernel alone asks again more and more rarely: after a link
+ * was cut for long, half a minute later). That a send succeeded means nothing: whoever needs to
  * know waits for the application's answer.
  *
  * A ROUTER's peers are numbers: the 32 bits of the routing id that libzmq makes, never 0. A client

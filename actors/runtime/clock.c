@@ -1,5 +1,7 @@
 #include "actors/runtime/clock.h"
 
+#include "actors/runtime/failpoint.h"
+
 #include <time.h>
 
 static uint64_t clock_read_ns(clockid_t id) {
@@ -17,5 +19,5 @@ uint64_t clock_now_ns(void) {
 }
 
 uint64_t clock_wall_ms(void) {
-    return clock_read_ns(CLOCK_REALTIME) / 1000000ULL;
+    return clock_read_ns(CLOCK_REALTIME) / 1000000ULL + (uint64_t)FAILPOINT_WALL_AHEAD_MS();
 }

@@ -1,4 +1,5 @@
-/* State: the orders of the file that was read last, and how often each point was passed since. */
+/* State: the orders of the file that was read last, how often each point was passed since, and how
+ * far the wall clock is ahead. */
 #include "actors/runtime/failpoint.h"
 
 #ifdef TICKETLAB_FAILPOINTS
@@ -20,12 +21,15 @@
 
 enum { ORDERS_MAX = 16, POINT_SIZE = 64, PATH_SIZE = 512, LOOK_MS = 5 };
 
-enum action { ACTION_NONE, ACTION_CRASH, ACTION_PAUSE, ACTION_STOP, ACTION_LOSE };
+enum action { ACTION_NONE, ACTION_CRASH, ACTION_PAUSE, ACTION_STOP, ACTION_LOSE, ACTION_JUMP };
+
+static const char *const action_names[] = {"", "crash", "pause", "stop", "lose", "jump"};
 
 struct order {
     enum action action;
     char point[POINT_SIZE];
     uint64_t ms;
+    int64_t ahead_ms;   /* of a jump */
     uint64_t hits_left; /* passes before it is done */
     uint64_t until_ms;  /* of a loss under way */
     bool again;
@@ -38,14 +42,14 @@ static atomic_bool any;              /* there are orders */
 static atomic_uint_fast64_t look_at; /* when the file is looked for again, ms */
 static struct timespec seen;         /* of the file that was read */
 static ino_t seen_inode;
-static char path[PATH_SIZE]; /* "": nobody gives orders */
+static char path[PATH_SIZE];           /* "": nobody gives orders */
+static atomic_int_fast64_t wall_ahead; /* of the machine's wall clock, ms */
 
 /* ---- orders --------------------------------------------------------------------------------- */
 
 static enum action action_named(const char *name) {
-    static const char *const names[] = {"", "crash", "pause", "stop", "lose"};
-    for (unsigned i = 1; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) == 0) return (enum action)i;
+    for (unsigned i = 1; i < sizeof action_names / sizeof action_names[0]; i++) {
+        if (strcmp(name, action_names[i]) == 0) return (enum action)i;
     }
     return ACTION_NONE;
 }
@@ -66,12 +70,40 @@ static bool read_order(char *line, struct order *ret_order) {
             order.again = true;
         } else if (strncmp(word, "hit=", 4) == 0) {
             order.hits_left = strtoull(word + 4, NULL, 10);
+        } else if (order.action == ACTION_JUMP) {
+            order.ahead_ms = strtoll(word, NULL, 10);
         } else {
             order.ms = strtoull(word, NULL, 10);
         }
     }
     *ret_order = order;
     return order.action != ACTION_NONE && order.point[0] != 0;
+}
+
+/* Whoever gave the order reads here that it was carried out, and when by the machine's clock. */
+static void report(const struct order *order) {
+    char done[PATH_SIZE + 8], line[256];
+    snprintf(done, sizeof done, "%s.done", path);
+    int fd = open(done, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0) return;
+    int64_t at_ms = (int64_t)clock_wall_ms() - failpoint_wall_ahead_ms();
+    int64_t how_much = order->action == ACTION_JUMP ? order->ahead_ms : (int64_t)order->ms;
+    int size = snprintf(line, sizeof line, "%lld %d %s %s %lld\n", (long long)at_ms, (int)getpid(),
+                        action_names[order->action], order->point, (long long)how_much);
+    if (write(fd, line, (size_t)size) < 0) { /* then nobody hears of it */
+    }
+    close(fd);
+}
+
+/* A clock jumps when the order is read: nobody need look at it for that. */
+static void jump(struct order *order) {
+    if (order->action != ACTION_JUMP || strcmp(order->point, "clock.wall") != 0) return;
+    report(order);
+    atomic_store(&wall_ahead, order->ahead_ms);
+    order->action = ACTION_NONE;
+    if (order->again) return;
+    unlink(path);
+    seen_inode = 0;
 }
 
 /* Take over the file's orders if it is another than before. */
@@ -101,21 +133,7 @@ static void look(void) {
     seen = now.st_mtim;
     seen_inode = now.st_ino;
     atomic_store(&any, order_count > 0);
-}
-
-/* Whoever gave the order reads here that it was carried out. */
-static void report(const struct order *order) {
-    static const char *const words[] = {"", "crash", "pause", "stop", "lose"};
-    char done[PATH_SIZE + 8], line[256];
-    snprintf(done, sizeof done, "%s.done", path);
-    int fd = open(done, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0) return;
-    int size =
-        snprintf(line, sizeof line, "%llu %d %s %s %llu\n", (unsigned long long)clock_wall_ms(),
-                 (int)getpid(), words[order->action], order->point, (unsigned long long)order->ms);
-    if (write(fd, line, (size_t)size) < 0) { /* then nobody hears of it */
-    }
-    close(fd);
+    for (unsigned i = 0; i < order_count; i++) jump(&orders[i]);
 }
 
 static void sleep_ms(uint64_t ms) {
@@ -167,7 +185,8 @@ static struct order passed(const char *point) {
 static void do_it(const struct order *order) {
     switch (order->action) {
     case ACTION_NONE:
-    case ACTION_LOSE: break;
+    case ACTION_LOSE:
+    case ACTION_JUMP: break;
     case ACTION_CRASH:
         sleep_ms(order->ms);
         raise(SIGKILL);
@@ -191,9 +210,11 @@ bool failpoint_list(const char *role, const char *argument) {
     static const char *const points[][3] = {
 #define POINT(role, name, doc) {#role, name, "pass"},
 #define LOSS(role, name, doc) {#role, name, "lose"},
+#define CLOCK(role, name, doc) {#role, name, "jump"},
 #include "actors/runtime/failpoints.def"
 #undef POINT
 #undef LOSS
+#undef CLOCK
     };
     if (strcmp(argument, "--failpoints") != 0) return false;
     for (unsigned i = 0; i < sizeof points / sizeof points[0]; i++) {
@@ -226,6 +247,10 @@ bool failpoint_pipe_loses(const char *way, const char *endpoint) {
     if (path[0] == 0 || slash == NULL) return false;
     snprintf(point, sizeof point, "pipe.%s.%.32s", way, slash + 1);
     return failpoint_loses(point);
+}
+
+int64_t failpoint_wall_ahead_ms(void) {
+    return atomic_load(&wall_ahead);
 }
 
 bool failpoint_waits(const char *point) {

@@ -10,6 +10,8 @@
  *     pause   the thread that came there sleeps for MS
  *     stop    the process stops, as by SIGSTOP; who armed it continues it
  *     lose    from now on, for MS, what passes there is lost (points that lose something only)
+ *     jump    from now on the clock is MS ahead of the machine's, behind if negative, 0: as it is;
+ *             done when the order is read (clocks only)
  *
  * hit=N: not before the N-th time that the point is passed. A line is done once and the file is
  * removed, unless it says `again`. What was done is appended to DIR/INSTANCE.done, before it is
@@ -39,6 +41,9 @@ bool failpoint_loses(const char *point);
 /* Likewise for a pipe: "pipe.`way`.NAME", NAME being what stands behind the last slash. */
 bool failpoint_pipe_loses(const char *way, const char *endpoint);
 
+/* How far this process's wall clock was made to jump. */
+int64_t failpoint_wall_ahead_ms(void);
+
 /* True if an order for this point waits: for places that take another way to come past it. */
 bool failpoint_waits(const char *point);
 
@@ -48,6 +53,7 @@ bool failpoint_waits(const char *point);
 #define FAILPOINT_MESSAGE(verb, type) failpoint_pass_message(verb, type)
 #define FAILPOINT_LOSES(point) failpoint_loses(point)
 #define FAILPOINT_PIPE_LOSES(way, endpoint) failpoint_pipe_loses(way, endpoint)
+#define FAILPOINT_WALL_AHEAD_MS() failpoint_wall_ahead_ms()
 
 #else
 
@@ -57,6 +63,7 @@ bool failpoint_waits(const char *point);
 #define FAILPOINT_MESSAGE(verb, type) ((void)0)
 #define FAILPOINT_LOSES(point) 0
 #define FAILPOINT_PIPE_LOSES(way, endpoint) 0
+#define FAILPOINT_WALL_AHEAD_MS() 0
 
 #endif
 

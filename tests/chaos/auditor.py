@@ -6,6 +6,7 @@ design, so that a wrong table in the engine is a finding and not agreed with.
 
 import collections
 
+from clocks import Clocks, ended_early
 from recovery import Recovered
 from shown import Shown
 from told import Told
@@ -72,6 +73,7 @@ class Auditor(Told, Shown, Bounded, Recovered):
 
     def __init__(self, evidence):
         self.evidence = evidence
+        self.clocks = Clocks(evidence.limits.get("jumps", ()), evidence.epochs, evidence.log)
         self.findings = collections.defaultdict(list)
         self.figures = collections.Counter()
         self.seat = {}  # (performance, seat) -> state, version, reservation
@@ -162,7 +164,7 @@ class Auditor(Told, Shown, Bounded, Recovered):
                     "seats": [],
                     "states": {},
                     "amount": row["amount"],
-                    "at": row["at_ms"],
+                    "at": self.clocks.of_row(row)[0],
                     "end": None,
                     "decisions": collections.Counter(),
                     "payment": 0,
@@ -179,7 +181,7 @@ class Auditor(Told, Shown, Bounded, Recovered):
         entry["states"].setdefault(row["reservation_state"], row["seq"])
         entry["state"] = row["reservation_state"]
         if row["state"] == FREE:
-            entry["end"] = row["at_ms"]
+            entry["end"] = self.clocks.of_row(row)[-1]
         if row["leader"]:
             entry["decisions"][row["change"]] += 1
             entry["payment"] = row["payment_state"]
@@ -234,7 +236,10 @@ class Auditor(Told, Shown, Bounded, Recovered):
                     self.finding("I16", f"reservation {number}: change {change} {entry['decisions'][change]} times")
 
     def check_holds_ended(self):
-        """I3: at rest, long after every deadline, nothing is held any more."""
+        """I3: at rest, long after every deadline, nothing is held any more; and nothing was let go too soon."""
+        ttl_ms = self.evidence.limits["hold_ttl_ms"]
+        for number, lasted in ended_early(self.evidence.log, self.clocks, ttl_ms):
+            self.finding("I3", f"reservation {number} ended after {lasted:.0f} ms of {ttl_ms}")
         for number, entry in self.reservation.items():
             if entry["state"] in (R_HELD, R_PAYING, R_CLOSING):
                 self.finding("I3", f"reservation {number} of user {entry['user']} is still in state {entry['state']}")
@@ -319,9 +324,10 @@ class Auditor(Told, Shown, Bounded, Recovered):
                 if row["grant_id"] in by_grant:
                     by_grant[row["grant_id"]][2] = row["at_ms"]
             else:
-                self.check_turn(row, by_number.get(row["number"]), top, earlier_high)
+                over_ms = max(row["at_ms"], self.clocks.seen_ms("admission", self.admission_times(row["at_ms"])[-1]))
+                self.check_turn(row, by_number.get(row["number"]), top, earlier_high, over_ms)
                 top = max(top, row["number"])
-                active = {grant: until for grant, until in active.items() if until > row["at_ms"]}
+                active = {grant: until for grant, until in active.items() if until > over_ms}
                 active[row["grant_id"]] = row["expires_at_ms"]
                 if len(active) > self.evidence.limits["active_max"]:
                     self.finding("I7", f"grant_log row {row['seq']}: {len(active)} users are active")
@@ -329,10 +335,13 @@ class Auditor(Told, Shown, Bounded, Recovered):
                 self.granted[row["user_id"]].append(by_grant[row["grant_id"]])
             self.figures["active at most"] = max(self.figures["active at most"], len(active))
 
-    def check_turn(self, row, before, top, earlier_high):
+    def admission_times(self, at_ms):
+        return self.clocks.readings("admission", at_ms)
+
+    def check_turn(self, row, before, top, earlier_high, over_ms):
         """A ticket is served once, in its turn. Served again is one whose grant was over before it was committed;
         served late is one that came back after a restart."""
-        if before is not None and (before[2] is not None or before[1] > row["at_ms"]):
+        if before is not None and (before[2] is not None or before[1] > over_ms):
             self.finding("I6", f"grant_log row {row['seq']}: ticket {row['number']} is admitted a second time")
         elif before is None and earlier_high < row["number"] < top:
             self.finding("I6", f"grant_log row {row['seq']}: ticket {row['number']} is admitted behind {top}")
@@ -372,8 +381,9 @@ class Auditor(Told, Shown, Bounded, Recovered):
         self.check_active()
 
     def check_active(self):
-        """ticket:active is who is active by the log, but for those whose time ended while we looked."""
-        now = self.evidence.limits["read_at_ms"]
+        """ticket:active is who is active by the log, but for those whose time ended while we looked, or had ended by
+        a clock that was ahead: an admission that saw it forgot them, one that was started since did not."""
+        now = max(self.evidence.limits["read_at_ms"], self.clocks.seen_ms("admission"))
         expected = {
             user: until
             for user, grants in self.granted.items()

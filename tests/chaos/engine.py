@@ -34,7 +34,8 @@ def process_state(pid):
 class Engine:
     """One engine in a directory of its own. Everything in it is ended by its pid, never by name."""
 
-    def __init__(self, directory, kafka="mock", settings=None, seats=48, mysql_bytes=0):
+    def __init__(self, directory, kafka="mock", settings=None, seats=48, mysql_bytes=0, hosts=None):
+        self.hosts = hosts  # where some of it lives; None: all of it here
         self.directory = pathlib.Path(directory)
         self.orders = self.directory.with_name(self.directory.name + ".failpoints")
         self.kafka, self.settings, self.seats, self.mysql_bytes = kafka, settings or {}, seats, mysql_bytes
@@ -42,13 +43,18 @@ class Engine:
         self.mounted = False
         self.conflicts = {}  # pid of a persister -> db_conflict_total as it was seen last
         self.restarts = 0
+        self.righted = []  # as jumps(): clocks seen to be right, also because their process is another
 
     # ---- life
 
     def ticketctl(self, *arguments, check=True, timeout=180):
         environment = dict(os.environ, TICKETLAB_FAILPOINTS=str(self.orders))
+        programs = BUILD
+        if self.hosts:
+            programs = self.hosts.programs
+            environment["PATH"] = f"{programs}:{environment['PATH']}"
         done = subprocess.run(
-            [str(BUILD / "ticketctl"), *map(str, arguments)],
+            [str(programs / "ticketctl"), *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -85,7 +91,7 @@ class Engine:
             "--kafka",
             self.kafka,
         ]
-        for key, value in self.settings.items():
+        for key, value in (self.settings | (self.hosts.SETTINGS if self.hosts else {})).items():
             words += ["--set", f"{key}={value}"]
         self.ticketctl(*words)
         if self.mysql_bytes and os.geteuid() == 0:
@@ -106,6 +112,8 @@ class Engine:
             subprocess.run(["umount", str(self.directory / "mysql")], check=False, capture_output=True)
 
     def remove(self):
+        if self.hosts:
+            self.hosts.remove()
         shutil.rmtree(self.directory, ignore_errors=True)
         shutil.rmtree(self.orders, ignore_errors=True)
 
@@ -174,6 +182,12 @@ class Engine:
 
     # ---- failpoints
 
+    def pipe(self, point):
+        """The name of a pipe's failpoint, "pipe.in.actors": what stands behind the last slash of its endpoint."""
+        keys = {"actors": "broker.actor_endpoint", "feed": "broker.feed_endpoint", "store": "cluster.store"}
+        before, _, name = point.rpartition(".")
+        return f"{before}.{self.hosts.SETTINGS[keys[name]].rpartition('/')[2]}" if self.hosts else point
+
     def points(self, role):
         """[(kind, point)] of a role's binary."""
         said = subprocess.run([str(BUILD / role), "--failpoints"], capture_output=True, text=True, check=True).stdout
@@ -185,8 +199,31 @@ class Engine:
         temporary.write_text(order + "\n")
         temporary.rename(path)
 
+    def order(self, name):
+        """What waits to be done, or ""."""
+        try:
+            return (self.orders / name).read_text()
+        except OSError:
+            return ""
+
     def disarm(self, name):
         (self.orders / name).unlink(missing_ok=True)
+
+    def clock_ahead_ms(self, name):
+        """Of a process's wall clock before the machine's. One that is started anew has the machine's."""
+        pid = self.pid(name)
+        rows = sorted((row for row in self.jumps() if row[0] == name and row[2] == pid), key=lambda row: row[1])
+        return rows[-1][3] if rows else 0
+
+    def jumps(self):
+        """[(instance, wall ms, pid, ms ahead from then on)]"""
+        found = list(self.righted)
+        for path in self.orders.glob("*.done"):
+            for line in path.read_text().splitlines():
+                words = line.split(" ")
+                if words[2] == "jump":
+                    found.append((path.name[:-5], int(words[0]), int(words[1]), int(words[-1])))
+        return found
 
     def done_orders(self):
         """What was carried out: {instance: [(wall ms, pid, action, point)]}"""

@@ -13,6 +13,7 @@ import time
 import pymysql
 import redis
 
+import hosts
 import manners
 
 ACTORS = [
@@ -156,7 +157,7 @@ def lose_link(world):
     )
     point = world.chance.choice(points)
     ms = world.chance.choice([800, 2500, 5000])
-    world.engine.arm(name, f"{point} lose {ms}")
+    world.engine.arm(name, f"{world.engine.pipe(point)} lose {ms}")
     world.later(10, lambda: world.engine.disarm(name))
     return f"{name}: {point} loses everything for {ms} ms"
 
@@ -424,6 +425,82 @@ def psp_silent(world):
     return f"the payment gateway is silent at '{point}'"
 
 
+# ---- the network between hosts
+
+
+def how_long(world):
+    """Less than a heartbeat; less than a peer's patience; longer than that, a lease and a takeover together."""
+    low, high = world.chance.choice([(0.2, 0.9), (1.5, 3), (6, 9)])
+    return world.chance.uniform(low, high)
+
+
+def cut_off(world, name, seconds):
+    """The host's cable is out. What an arbiter owned there must be owned elsewhere meanwhile, if that takes so long."""
+    shards = world.engine.shards_of(name) if name.startswith("seat-arbiter") else []
+    if shards and seconds > 6:
+        world.failed_over(name, shards)
+    world.engine.hosts.unplug(name)
+    world.later(seconds, lambda: world.engine.hosts.plug(name))
+    return f"network: the host of {name} is cut off for {seconds:.1f} s"
+
+
+def network_host(world):
+    return cut_off(world, world.chance.choice(hosts.ELSEWHERE), how_long(world))
+
+
+def network_pair(world):
+    """Two do not hear each other, while others hear them both."""
+    one, other = world.chance.choice(hosts.PAIRS)
+    seconds = how_long(world)
+    for way in ((one, other), (other, one)):
+        world.engine.hosts.cut(*way)
+        world.later(seconds, lambda way=way: world.engine.hosts.heal(*way))
+    return f"network: {hosts.names(one, other)} partitioned for {seconds:.1f} s"
+
+
+def network_one_way(world):
+    pair = world.chance.choice(hosts.PAIRS)
+    way = world.chance.choice([pair, pair[::-1]])
+    seconds = how_long(world)
+    world.engine.hosts.cut(*way)
+    world.later(seconds, lambda: world.engine.hosts.heal(*way))
+    return f"network: {hosts.names(*pair)}, what {way[0]} sends is lost for {seconds:.1f} s"
+
+
+# ---- clocks
+
+# How far they jump, in seconds. A persister that is ahead by more than the two minutes that clocks may be apart would
+# not tell a new admission of grants that are still good; callbacks are good for five minutes.
+JUMPS = {
+    "admission": 15,
+    "seat-arbiter-1": 15,
+    "seat-arbiter-2": 15,
+    "persister": 60,
+    "kafka-bridge": 60,
+    "gateway": 600,
+    "psp-sim": 600,
+}
+
+
+def clock_jump(world):
+    """The wall clock of one process is set forward or back, and right again later."""
+    name = world.chance.choice(sorted(JUMPS))
+    seconds = JUMPS[name] * world.chance.choice([-1, -0.2, 0.2, 1])
+    lasts = world.chance.uniform(2, 8)
+    world.engine.arm(name, f"clock.wall jump {round(seconds * 1000)}")
+    world.until_done(lasts, lambda: clock_right(world, name))
+    return f"{name}: its wall clock jumps by {seconds:+.0f} s, for {lasts:.1f} s"
+
+
+def clock_right(world, name):
+    """True when the process that runs now shows the machine's time, and is not told otherwise; else it is told to."""
+    if "jump" not in world.engine.order(name) and world.engine.clock_ahead_ms(name) == 0:
+        world.engine.righted.append((name, time.time() * 1000, world.engine.pid(name), 0))
+        return True
+    world.engine.arm(name, "clock.wall jump 0")
+    return False
+
+
 # name, weight, fault
 FAULTS = [
     ("kill", 6, kill_actor),
@@ -456,7 +533,14 @@ FAULTS = [
     ("psp kill", 1, psp_kill),
     ("psp stop", 1, psp_stop),
     ("psp silent", 1, psp_silent),
+    ("host cut off", 3, network_host),
+    ("partition", 3, network_pair),
+    ("one-way partition", 3, network_one_way),
+    ("clock jump", 3, clock_jump),
 ]
+
+NETWORK = {"host cut off", "partition", "one-way partition"}
+no_network = ""  # why no host can be made here
 
 # These need an account that may do anything in the database, or a disk of its own.
 ROOT_ONLY = {"mysql read-only", "mysql connections", "mysql lock", "mysql full", "mysql deadlock"}
@@ -467,5 +551,8 @@ def possible():
     out = []
     if os.geteuid() != 0:
         out.append("MariaDB read-only, ended connections, locks, deadlocks, full disk: they need root")
+    if no_network:
+        out.append(f"partitions in the kernel's network: {no_network}")
     names = {name for name, _, _ in FAULTS if os.geteuid() == 0 or name not in ROOT_ONLY}
+    names -= NETWORK if no_network else set()
     return names, out

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Chaos: engines of real processes under a load of real clients, with faults at random; then an independent verdict.
 
-    run.py [--seed N] [--minutes M | --hours H] [--engines N] [--out DIR] [--only FAULT,FAULT]
+    run.py [--seed N] [--minutes M | --hours H] [--engines N] [--configuration N] [--out DIR] [--only FAULT,FAULT]
 
 One engine after the other, each with another configuration. A fault a line, live; at the end what was done, what was
 seen, and `N passed, N failed`. The same seed plays the same faults and the same people in the same order; when each
@@ -16,6 +16,7 @@ import multiprocessing
 import pathlib
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +28,8 @@ import crowd_v1
 import engine as engines
 import evidence
 import faults
+import hosts
+import inside
 import manners
 import readers
 import recovery
@@ -34,11 +37,13 @@ import selftest
 import usage
 import world
 
+# title, Kafka, on hosts of their own?, settings
 CONFIGURATIONS = [
-    ("usual", "mock", dict()),
+    ("usual, on several hosts", "mock", True, dict()),
     (
         "small batches, one lane, a lying payment gateway",
         "mock",
+        False,
         {
             "cluster.shards": 3,
             "mysql.lanes": 1,
@@ -54,6 +59,7 @@ CONFIGURATIONS = [
     (
         "real Kafka, short leases, many shards",
         "real",
+        False,
         {
             "cluster.shards": 16,
             "arbiter.lease_ttl_ms": 1000,
@@ -123,14 +129,17 @@ def await_rest(run):
     return None
 
 
-def kafka_of(wanted):
+def fetch_kafka():
+    """A real broker, before we are where no network leads to. Whether there is one."""
+    done = subprocess.run([str(engines.ROOT / "tools" / "fetch-kafka")], capture_output=True, text=True, check=False)
+    return done.returncode == 0
+
+
+def kafka_of(wanted, there):
     """A real broker if it can be had; else the one in memory, said so."""
     if wanted != "real":
         return wanted, ""
-    import subprocess
-
-    done = subprocess.run([str(engines.ROOT / "tools" / "fetch-kafka")], capture_output=True, text=True, check=False)
-    if done.returncode == 0:
+    if there:
         link = engines.BUILD.parent / "tools"
         if not link.exists():
             link.symlink_to(engines.ROOT / "tools")
@@ -138,18 +147,21 @@ def kafka_of(wanted):
     return "mock", "SKIPPED: real Kafka: it cannot be had here; kafka-mock instead"
 
 
-def run_engine(number, seed, seconds, out, deck, points):
+def run_engine(number, seed, seconds, out, deck, points, arguments):
     """One engine from start to verdict; what was found, as a dictionary."""
-    title, kafka, extra = CONFIGURATIONS[number % len(CONFIGURATIONS)]
-    kafka, skipped = kafka_of(kafka)
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="ticketlab-chaos-", dir="/tmp")) / "engine"
+    which = arguments.configuration - 1 if arguments.configuration else number % len(CONFIGURATIONS)
+    title, kafka, on_hosts, extra = CONFIGURATIONS[which]
+    kafka, skipped = kafka_of(kafka, arguments.kafka_there)
+    folder = arguments.place / f"engine-{number + 1}"
+    folder.mkdir()
     settings = dict(SETTINGS, **extra)
     settings["psp.seed"] = seed
-    engine = engines.Engine(directory, kafka, settings, SEATS, MYSQL_BYTES)
     print(f"\n== engine {number + 1}: {title} (seed {seed}, Kafka: {kafka})", flush=True)
     for sentence in [skipped] + faults.possible()[1]:
         if sentence:
             print(sentence, flush=True)
+    its_hosts = hosts.Hosts(folder, engines.BUILD) if on_hosts and not faults.no_network else None
+    engine = engines.Engine(folder / "engine", kafka, settings, SEATS, MYSQL_BYTES, its_hosts)
     plan = dict(
         users=240, sockets=8, first_user=1000001, seats=SEATS, block_seats=8, v1_users=24, first_v1_user=500000001
     )
@@ -167,10 +179,12 @@ def run_engine(number, seed, seconds, out, deck, points):
     finally:
         if sampler:
             sampler.stop()
-        keep_logs(engine, out)
-        engine.down()
-        engine.remove()
-        shutil.rmtree(directory.parent, ignore_errors=True)
+        try:
+            keep_logs(engine, out)
+        finally:
+            engine.down()
+            engine.remove()
+            shutil.rmtree(folder, ignore_errors=True)
     result["seed"] = seed
     return result
 
@@ -182,7 +196,10 @@ def play_with_crowd(run, plan, seed, seconds, histories, sampler):
     stop, over, answers = context.Event(), context.Event(), context.Queue()
     endpoint, port = run.engine.endpoints["client"], run.engine.http_port
     shards = int(run.engine.settings.get("cluster.shards", 8))
-    people = context.Process(target=crowd.play, args=(endpoint, plan, seed, str(histories.crowd), stop, answers))
+    play, words = crowd.play, (endpoint, plan, seed, str(histories.crowd), stop, answers)
+    if run.engine.hosts:
+        play, words = hosts.play_there, (run.engine.hosts.network("clients"), play, *words)
+    people = context.Process(target=play, args=words)
     lookers = context.Process(target=readers.play, args=(endpoint, port, shards, seed, str(histories.reads), over))
     people.start()
     lookers.start()
@@ -213,7 +230,7 @@ def play_with_crowd(run, plan, seed, seconds, histories, sampler):
         run.projection.stop()
         over.set()
         for process in (people, lookers):
-            process.join(timeout=10)
+            process.join(timeout=10 if stop.is_set() else 0)
             if process.is_alive():
                 process.kill()
 
@@ -230,6 +247,8 @@ def judge(run, out, histories, played, settings, sampler):
     limits = dict(
         played,
         active_max=settings["admission.active_max"],
+        jumps=run.engine.jumps(),
+        hold_ttl_ms=settings["arbiter.hold_ttl_ms"],
         wall_minus_monotonic_ms=time.time() * 1000 - time.monotonic_ns() / 1e6,
         bounds=usage.bounds(settings, SEATS),
     )
@@ -263,6 +282,7 @@ def judge(run, out, histories, played, settings, sampler):
         ),
         rows=len(what.log),
         impossible=run.impossible,
+        lost_frames=run.engine.hosts.lost_frames() if run.engine.hosts else 0,
     )
 
 
@@ -295,6 +315,8 @@ def table(results, minutes):
         + ", ".join(f"{name} {count}" for name, count in sorted(kills.items()))
     )
     print(f"  failpoints       {sum(fired.values())} passed at {len(fired)} places")
+    cuts = sum(counts[name] for name in faults.NETWORK)
+    print(f"  network          {cuts} times cut, {sum(result['lost_frames'] for result in results)} frames went nowhere")
     for kind in sorted({kind for kind, _ in operations}):
         print(
             f"  {kind:16} "
@@ -322,13 +344,24 @@ def table(results, minutes):
     )
 
 
-def void_reasons(done):
+def keep(out, arguments):
+    """Where what was found stays when all else goes."""
+    if arguments.out:
+        return out
+    kept = tempfile.mkdtemp(prefix="ticketlab-chaos-out-", dir="/tmp")
+    shutil.copytree(out, kept, dirs_exist_ok=True)
+    return kept
+
+
+def void_reasons(done, on_hosts):
     reasons = [
         f"{done[what]} {what} in {done['minutes']:.1f} minutes, at least {minimum} a minute are wanted"
         for what, minimum in MINIMA_A_MINUTE.items()
         if done[what] < minimum * done["minutes"]
     ]
     names, _ = faults.possible()
+    if not on_hosts:
+        names -= faults.NETWORK
     missing = [name for name in sorted(names) if done["counts"][name] == 0 and (not world.only or name in world.only)]
     if missing and done["minutes"] >= 3:
         reasons.append("these faults never happened: " + ", ".join(missing))
@@ -355,13 +388,15 @@ def report(results, broken, out, arguments):
     usage.print_table([result["samples"] for result in results])
     good, bad = recovery.print_table([result["recovery"] for result in results])
     passed, failed = passed + good, failed + bad
-    void = void_reasons(done)
+    on_hosts = any(CONFIGURATIONS[which][2] for which in configurations(arguments))
+    void = void_reasons(done, on_hosts)
     for reason in void:
         print(f"VOID: {reason}")
     if failed or void:
         print(
-            f"\nkept: {out}\nreplay: tests/chaos/run.py --seed {arguments.seed} --minutes {arguments.minutes:g}"
-            f" --engines {arguments.engines}"
+            f"\nkept: {keep(out, arguments)}\nreplay: tests/chaos/run.py --seed {arguments.seed}"
+            f" --minutes {arguments.minutes:g} --engines {arguments.engines}"
+            + (f" --configuration {arguments.configuration}" if arguments.configuration else "")
         )
     else:
         shutil.rmtree(out, ignore_errors=True)
@@ -375,6 +410,7 @@ def parse():
     parser.add_argument("--minutes", type=float, default=3.5, help="of faults, all engines together")
     parser.add_argument("--hours", type=float, default=0)
     parser.add_argument("--engines", type=int, default=3)
+    parser.add_argument("--configuration", type=int, choices=range(1, len(CONFIGURATIONS) + 1), help="only this one")
     parser.add_argument("--out", help="where histories and logs go (default: a new directory under /tmp)")
     parser.add_argument("--only", help="only these faults, separated by commas")
     arguments = parser.parse_args()
@@ -384,22 +420,48 @@ def parse():
     return arguments
 
 
+def configurations(arguments):
+    """Of each engine."""
+    if arguments.configuration:
+        return [arguments.configuration - 1]
+    return [number % len(CONFIGURATIONS) for number in range(arguments.engines)]
+
+
 def main():
     arguments = parse()
     if arguments.only:
         world.only.update(arguments.only.split(","))
+    wants_kafka = any(CONFIGURATIONS[which][1] == "real" for which in configurations(arguments))
+    arguments.kafka_there = wants_kafka and fetch_kafka()
+    faults.no_network = inside.possible()
+    arguments.place, alone = inside.enter(not faults.no_network)
+    try:
+        return run(arguments)
+    except KeyboardInterrupt:
+        print("\ninterrupted: no verdict", flush=True)
+        return 130
+    finally:
+        if not alone:
+            shutil.rmtree(arguments.place, ignore_errors=True)
+
+
+def run(arguments):
     arguments.selftest = selftest.run(quiet=True)
-    out = pathlib.Path(arguments.out or tempfile.mkdtemp(prefix="ticketlab-chaos-out-", dir="/tmp"))
+    out = pathlib.Path(arguments.out or arguments.place / "out")
     chance = random.Random(arguments.seed)
     deck, points, results, broken = [], [], [], []
     seconds = arguments.minutes * 60 / arguments.engines
     print(f"chaos: seed {arguments.seed}, {arguments.engines} engines, {seconds:.0f} s of faults each")
-    print("clocks are not turned here: the simulator does that; a partition is made by failpoints in the pipes")
+    if faults.no_network:
+        print(f"hosts of their own: not here ({faults.no_network}); links are cut by failpoints in the pipes alone")
+    else:
+        print("one engine in three lives on several hosts, whose network is cut; links of the others by failpoints alone")
+    print("wall clocks of single processes jump; those of the machine, and the clocks that never jump, are left alone")
     for number in range(arguments.engines):
         place = out / f"engine-{number + 1}"
         place.mkdir(parents=True, exist_ok=True)
         try:
-            results.append(run_engine(number, chance.randrange(1 << 31), seconds, place, deck, points))
+            results.append(run_engine(number, chance.randrange(1 << 31), seconds, place, deck, points, arguments))
         except Exception:  # noqa: BLE001 - the harness itself failed: not a verdict, but no success either
             traceback.print_exc()
             sys.stderr.flush()
@@ -410,7 +472,7 @@ def main():
             continue
         (place / "findings.json").write_text(json.dumps(results[-1]["findings"], ensure_ascii=False, indent=1))
     if not results:
-        print(f"kept: {out}\n0 passed, {len(broken)} failed")
+        print(f"kept: {keep(out, arguments)}\n0 passed, {len(broken)} failed")
         return 1
     return report(results, broken, out, arguments)
 

@@ -66,6 +66,10 @@ def hold_never_ends(e):
     assert last
 
 
+def hold_ends_early(e):
+    e.limits["hold_ttl_ms"] = 4000
+
+
 def paid_and_nothing(e):
     next(entry for entry in e.ledger if entry["id"] == "105")["state"] = "CAPTURED"
 
@@ -257,6 +261,7 @@ DOCTORED = [
     ("I2", success_not_in_log),
     ("I2", told_sold_but_failed),
     ("I3", hold_never_ends),
+    ("I3", hold_ends_early),
     ("I4", paid_and_nothing),
     ("I4", sold_and_not_paid),
     ("I4", call_without_intent),
@@ -292,6 +297,51 @@ DOCTORED = [
     ("I19", not_admitted),
     ("I19", forged_pass_taken),
     ("I21", conflict),
+]
+
+
+# ---- clocks that jumped
+
+
+def arbiters_jumped(e):
+    """Both shards' arbiter was 40 s behind from the first row to the last."""
+    e.limits["jumps"] = [("a", e.log[0]["at_ms"] - 1, 1, -40000), ("a", e.limits["read_at_ms"], 1, 0)]
+    for row in e.log:
+        row["at_ms"] -= 40000
+
+
+def admission_jumped(e):
+    """All were admitted by a clock that was 40 s ahead; by the machine's they are still active."""
+    e.limits["jumps"] = [("admission", e.grants[0]["at_ms"] - 1, 1, 40000), ("admission", e.limits["read_at_ms"], 1, 0)]
+    for row in e.grants:
+        row["at_ms"], row["expires_at_ms"] = row["at_ms"] + 40000, row["expires_at_ms"] + 40000
+    e.active = {user: until + 40000 for user, until in e.active.items()}
+
+
+def held_long_before(e):
+    """Admitted after the hold, by more than any clock was wrong."""
+    arbiters_jumped(e)
+    for row in e.grants:
+        if row["user_id"] == 14:
+            row["at_ms"] += 100000
+
+
+def ended_by_a_jump(e):
+    """The clock was ahead for a moment, and a hold ended in it; what follows in the log says that it was early."""
+    rows = [row for row in e.log if row["reservation_id"] == 103 and row["change"] == EXPIRE]
+    at = rows[0]["at_ms"]
+    e.limits.update(hold_ttl_ms=4000, jumps=[("a", at - 1, 1, 40000), ("a", at + 1, 1, 0)])
+    for row in rows:
+        row["at_ms"] += 40000
+
+
+CLOCKS = [
+    ("an arbiter's clock was behind", set(), [arbiters_jumped]),
+    ("admission's clock was ahead", set(), [admission_jumped]),
+    ("behind, and nobody said so", {"I19"}, [arbiters_jumped, lambda e: e.limits.pop("jumps")]),
+    ("behind, and held before being admitted all the same", {"I19"}, [held_long_before]),
+    ("ahead for a moment, and a hold ended by that", {"I3"}, [ended_by_a_jump]),
+    ("ahead, and more active than may be", {"I7"}, [admission_jumped, too_many_active]),
 ]
 
 
@@ -333,7 +383,7 @@ SEARCHES = [
 
 def declared():
     table = (ROOT / "actors/runtime/failpoints.def").read_text()
-    return set(re.findall(r'^(?:POINT|LOSS)\([^,]+, "([^"]+)"', table, re.M))
+    return set(re.findall(r'^(?:POINT|LOSS|CLOCK)\([^,]+, "([^"]+)"', table, re.M))
 
 
 def in_the_code():
@@ -347,6 +397,7 @@ def in_the_code():
             text = (ROOT / name).read_text()
             found |= set(re.findall(r'FAILPOINT(?:_LOSES)?\("([^"]+)"\)', text))
             found |= set(re.findall(r'\{"(lane\.[a-z]+)",', text))
+            found |= {"clock.wall"} if "FAILPOINT_WALL_AHEAD_MS()" in text else set()
     return found
 
 
@@ -379,6 +430,12 @@ def run(quiet=False):
         findings = auditor.Auditor(evidence).judge()
         sentences = [text for text in findings.get(invariant, []) if all(word in text for word in words)]
         report(f"{invariant:4} {doctor.__name__.replace('_', ' ')}", sentences, dict(findings))
+    for name, expected, doctors in CLOCKS:
+        evidence = copy.deepcopy(sale())
+        for doctor in doctors:
+            doctor(evidence)
+        findings = auditor.Auditor(evidence).judge()
+        report(f"clocks: {name}", set(findings) == expected, dict(findings))
     for name, expected, steps in SEARCHES:
         report(f"search: {name}", linearize.explained(steps) is expected)
     points, code = declared(), in_the_code()

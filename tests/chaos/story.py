@@ -234,6 +234,7 @@ class Story:
                 wall_minus_monotonic_ms=0,
                 unanswered=0,
                 read_at_ms=self.now,
+                hold_ttl_ms=10,
                 bounds={"ticketlab_gateway_connections": 4096},
                 quiet=[[0, (self.now + 100000) * MS]],
                 slow=[0, self.now * MS],

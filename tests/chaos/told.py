@@ -92,12 +92,16 @@ class Told:
             if row["change"] != HOLD or not row["leader"]:
                 continue
             grants = self.granted.get(row["user_id"], [])
-            good = any(
-                begin - 2000 <= row["at_ms"] <= until + 50 and (ended is None or row["at_ms"] <= ended + LATE_MS)
-                for begin, until, ended in grants
-            )
-            if not good:
+            if not any(self.was_admitted(row, *grant) for grant in grants):
                 self.finding("I19", f"{self.where(row)}: user {row['user_id']} holds without being admitted")
+
+    def was_admitted(self, row, begin, until, ended):
+        """The pass was good by the arbiter's own clock; the rest is compared in the machine's time."""
+        return row["at_ms"] <= until + 50 and any(
+            self.admission_times(begin)[0] - 2000 <= at
+            and (ended is None or at <= self.admission_times(ended)[-1] + LATE_MS)
+            for at in self.clocks.of_row(row)
+        )
 
     # ---- v1: I2, I17
 

@@ -77,6 +77,9 @@ def dealer(endpoint):
     socket = zmq.Context.instance().socket(zmq.DEALER)
     socket.linger = 0
     socket.setsockopt(zmq.RECONNECT_IVL, 50)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3000)
+    socket.setsockopt(zmq.CONNECT_TIMEOUT, 1000)
     socket.connect(endpoint)
     return socket
 

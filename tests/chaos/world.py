@@ -22,6 +22,15 @@ class World:
         self.projection = recovery.Projection(engine)
         self.drilling = False
         self.impossible = collections.Counter()
+        self.add_network_faults()
+
+    def add_network_faults(self):
+        """Hosts are few: each of their faults comes soon in such an engine, and not at all in others."""
+        self.deck[:] = [row for row in self.deck if self.engine.hosts or row[0] not in faults.NETWORK]
+        names, _ = faults.possible()
+        for name, _, fault in faults.FAULTS:
+            if self.engine.hosts and name in faults.NETWORK & names and (not only or name in only):
+                self.deck.insert(max(0, len(self.deck) - self.chance.randrange(20)), (name, fault))
 
     def say(self, sentence):
         print(f"{time.monotonic() - self.begun:7.1f} s  {sentence}", flush=True)
@@ -86,6 +95,9 @@ class World:
     def next_fault(self):
         if not self.deck:
             self.deck.extend(new_deck(self.chance))
+            self.add_network_faults()
+        if not self.deck:
+            return
         name, fault = self.deck.pop()
         sentence = fault(self)
         if sentence is None:
@@ -107,6 +119,9 @@ class World:
         name = self.chance.choice(["seat-arbiter-1", "seat-arbiter-2"])
         self.do_now(lambda world: faults.stop_for(world, name, 6), "stop arbiter")
         self.rest(7)
+        if self.engine.hosts:
+            self.do_now(lambda world: faults.cut_off(world, "seat-arbiter-2", 8), "host cut off")
+            self.rest(9)
         self.drilling = False
 
     def rest(self, seconds):
@@ -134,6 +149,8 @@ class World:
             if not self.heals:
                 break
             time.sleep(0.3)
+        if self.engine.hosts:
+            self.engine.hosts.heal_all()
         for name in self.engine.names():
             self.engine.disarm(name)
             pid = self.engine.pid(name)

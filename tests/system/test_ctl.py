@@ -208,6 +208,16 @@ def test_a_process_that_cannot_start_is_named_with_its_log(directory):
     assert ticketctl("down", "--dir", directory, check=False).returncode == 1
 
 
+def test_a_server_that_warns_before_it_says_its_version(directory):
+    """MariaDB does, where there is no network but loopback: it was taken for MySQL, and made no database."""
+    server = pathlib.Path(directory) / "mariadbd"
+    real = shutil.which("mariadbd", path=os.environ["PATH"] + ":/usr/sbin:/usr/libexec")
+    server.write_text(f'#!/bin/sh\necho "[Warning] failed to retrieve the MAC address" >&2\nexec {real} "$@"\n')
+    server.chmod(0o700)
+    up(directory, "--mysqld", server)
+    assert status_of(directory)[0] == 0
+
+
 def test_down_up_keeps_data_and_secrets(directory):
     up(directory, "--seats", 12, "--set", "cluster.shards=4")
     first = status_of(directory)[1]["endpoints"]["mysql"]

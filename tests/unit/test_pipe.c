@@ -1,13 +1,17 @@
-/* Pipes: real sockets on ipc, batching, refusals. */
+/* Pipes: real sockets on ipc, batching, refusals; what TCP leaves hanging. */
 #include "broker/pipe.h"
 #include "schemas/message.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -116,10 +120,94 @@ static void what_a_peer_does_not_take_is_told(void **state) {
     pipe_destroy(&client);
 }
 
+/* ---- a listener that is not a pipe ----------------------------------------------------------- */
+
+static int listen_tcp(int backlog, struct sockaddr_in *ret_address) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(listen(fd, backlog), 0);
+    *ret_address = address;
+    return fd;
+}
+
+static struct pipe *connect_pipe(const struct sockaddr_in *address) {
+    char tcp[64];
+    struct pipe *pipe = pipe_new(PIPE_DEALER);
+    snprintf(tcp, sizeof tcp, "tcp://127.0.0.1:%d", ntohs(address->sin_port));
+    assert_int_equal(pipe_connect(pipe, tcp), 0);
+    return pipe;
+}
+
+/* The next connection, or -1 if none comes in time. */
+static int accept_within(int listener, int timeout_ms) {
+    struct pollfd wait = {.fd = listener, .events = POLLIN};
+    return poll(&wait, 1, timeout_ms) == 1 ? accept(listener, NULL, NULL) : -1;
+}
+
+/* The local port of the connection that somebody asks this listener for; 0 if there is none. */
+static unsigned asking_port(const struct sockaddr_in *address) {
+    enum { SYN_SENT = 2 };
+    char line[256];
+    unsigned local, remote, state, found = 0;
+    FILE *table = fopen("/proc/net/tcp", "re");
+    assert_non_null(table);
+    while (fgets(line, sizeof line, table) != NULL) {
+        int fields = sscanf(line, " %*u: %*8x:%4x %*8x:%4x %2x", &local, &remote, &state);
+        if (fields == 3 && remote == ntohs(address->sin_port) && state == SYN_SENT) found = local;
+    }
+    fclose(table);
+    return found;
+}
+
+/* A full queue loses what asks for a connection, as a cut link does. The kernel asks again more and
+ * more rarely, up to a minute apart: who waits for that stays cut off long after the link is back.
+ */
+static void a_link_that_is_cut_is_asked_for_anew(void **state) {
+    (void)state;
+    struct sockaddr_in address;
+    int listener = listen_tcp(0, &address);
+    int filler = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(filler, (struct sockaddr *)&address, sizeof address), 0);
+    struct pipe *client = connect_pipe(&address);
+    unsigned first = 0, now = 0;
+    for (int i = 0; i < 400 && (first == 0 || now == 0 || now == first); i++) {
+        usleep(10000);
+        now = asking_port(&address);
+        if (first == 0) first = now;
+    }
+    assert_int_not_equal(first, 0);
+    assert_int_not_equal(now, 0);
+    assert_int_not_equal(now, first);
+    pipe_destroy(&client);
+    close(filler);
+    close(listener);
+}
+
+/* A cut that falls between the connection and the peer's greeting. */
+static void who_does_not_greet_is_asked_again(void **state) {
+    (void)state;
+    struct sockaddr_in address;
+    int listener = listen_tcp(8, &address);
+    struct pipe *client = connect_pipe(&address);
+    int silent = accept_within(listener, 2000);
+    assert_true(silent >= 0);
+    int again = accept_within(listener, 6000);
+    assert_true(again >= 0);
+    pipe_destroy(&client);
+    close(again);
+    close(silent);
+    close(listener);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_messages_of_a_turn_are_one_frame),
         cmocka_unit_test(what_a_peer_does_not_take_is_told),
+        cmocka_unit_test(a_link_that_is_cut_is_asked_for_anew),
+        cmocka_unit_test(who_does_not_greet_is_asked_again),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -63,10 +63,7 @@ bool program_says(const char *program, const char *argument, char *out, size_t s
     FILE *said = pid < 0 ? NULL : fdopen(ends[0], "r");
     out[0] = '\0';
     if (said != NULL) {
-        char rest[256];
-        if (fgets(out, (int)size, said) != NULL) out[strcspn(out, "\r\n")] = '\0';
-        while (fgets(rest, sizeof rest, said) != NULL) {
-        }
+        while (fgets(out, (int)size, said) != NULL) out[strcspn(out, "\r\n")] = '\0';
         fclose(said);
     } else {
         close(ends[0]);

@@ -18,7 +18,8 @@ bool program_find(const char *name, char out[PROGRAM_SIZE]);
 /* The database's server: the one named, or MariaDB's. */
 bool program_mysqld(const char *named, char out[PROGRAM_SIZE]);
 
-/* The first line that `program argument` prints. False if it cannot be run. */
+/* The last line that `program argument` prints: warnings come before it (MariaDB's, where there is
+ * no network but loopback). False if it cannot be run. */
 bool program_says(const char *program, const char *argument, char *out, size_t size);
 
 #endif
