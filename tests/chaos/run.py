@@ -36,7 +36,7 @@ import world
 
 # title, Kafka, on hosts of their own?, settings
 CONFIGURATIONS = [
-    ("usual, on several hosts", "mock", True, dict()),
+    ("usual", "mock", True, dict()),
     (
         "small batches, one lane, a lying payment gateway",
         "mock",
@@ -138,11 +138,13 @@ def run_engine(number, seed, seconds, out, deck, points, arguments):
     folder.mkdir()
     settings = dict(SETTINGS, **extra)
     settings["psp.seed"] = seed
-    print(f"\n== engine {number + 1}: {title} (seed {seed}, Kafka: {kafka})", flush=True)
+    on_hosts = on_hosts and not faults.no_network
+    where = ", on several hosts" if on_hosts else ""
+    print(f"\n== engine {number + 1}: {title}{where} (seed {seed}, Kafka: {kafka})", flush=True)
     for sentence in [skipped] + faults.possible()[1]:
         if sentence:
             print(sentence, flush=True)
-    its_hosts = hosts.Hosts(folder, engines.BUILD) if on_hosts and not faults.no_network else None
+    its_hosts = hosts.Hosts(folder, engines.BUILD) if on_hosts else None
     engine = engines.Engine(folder / "engine", kafka, settings, SEATS, MYSQL_BYTES, its_hosts)
     plan = dict(
         users=240, sockets=8, first_user=1000001, seats=SEATS, block_seats=8, v1_users=24, first_v1_user=500000001
@@ -169,10 +171,9 @@ def run_engine(number, seed, seconds, out, deck, points, arguments):
 def play_with_crowd(run, plan, seed, seconds, history, history_v1):
     context = multiprocessing.get_context("spawn")
     stop, answers = context.Event(), context.Queue()
-    play, words = crowd.play, (run.engine.endpoints["client"], plan, seed, str(history), stop, answers)
-    if run.engine.hosts:
-        play, words = hosts.play_there, (run.engine.hosts.network("clients"), play, *words)
-    people = context.Process(target=play, args=words)
+    place = run.engine.hosts.network("clients") if run.engine.hosts else None
+    words = (place, crowd.play, run.engine.endpoints["client"], plan, seed, str(history), stop, answers)
+    people = context.Process(target=hosts.play_there, args=words)
     people.start()
     v1 = crowd_v1.V1(run.engine.http_port, plan, seed, str(history_v1))
     v1.start()
