@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 enum { RETRY_MS = 200, ITEMS_MAX = 4096, SHA_SIZE = 41 };
 
@@ -329,6 +330,14 @@ static uint64_t deadline(void *arg) {
     return client->progress_at_ms + client->config->redis_timeout_ms;
 }
 
+/* What was not delivered yet shall not be delivered any more: the kernel would do so when the link
+ * is back, behind what the next connection has done by then, and a seat would be shown as it was.
+ */
+static void forget_unsent(int fd) {
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 static void due(void *arg) {
     struct redis_client *client = arg;
     if (client->context == NULL) {
@@ -336,6 +345,7 @@ static void due(void *arg) {
         return;
     }
     redisAsyncContext *context = client->context;
+    forget_unsent(context->c.fd);
     lost(client, "no answer in time");
     redisAsyncFree(context);
 }

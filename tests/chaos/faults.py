@@ -425,6 +425,17 @@ def psp_silent(world):
     return f"the payment gateway is silent at '{point}'"
 
 
+def in_turn(world, what, choices):
+    """All of them, in chance's order, before any comes again: runs are short, and none shall be forgotten."""
+    left = turns.setdefault(what, [])
+    if not left:
+        left.extend(choices)
+        world.chance.shuffle(left)
+    return left.pop()
+
+
+turns = {}  # what -> what has not had its turn yet, in all engines of the run
+
 # ---- the network between hosts
 
 
@@ -445,26 +456,26 @@ def cut_off(world, name, seconds):
 
 
 def network_host(world):
-    return cut_off(world, world.chance.choice(hosts.ELSEWHERE), how_long(world))
+    return cut_off(world, in_turn(world, "host", hosts.ELSEWHERE), how_long(world))
 
 
 def network_pair(world):
     """Two do not hear each other, while others hear them both."""
-    one, other = world.chance.choice(hosts.PAIRS)
+    one, other = in_turn(world, "pair", hosts.PAIRS)
     seconds = how_long(world)
     for way in ((one, other), (other, one)):
         world.engine.hosts.cut(*way)
         world.later(seconds, lambda way=way: world.engine.hosts.heal(*way))
-    return f"network: {hosts.names(one, other)} partitioned for {seconds:.1f} s"
+    return f"network: {' - '.join(hosts.names(one, other))} partitioned for {seconds:.1f} s"
 
 
 def network_one_way(world):
-    pair = world.chance.choice(hosts.PAIRS)
-    way = world.chance.choice([pair, pair[::-1]])
+    way = in_turn(world, "way", hosts.PAIRS + [pair[::-1] for pair in hosts.PAIRS])
     seconds = how_long(world)
     world.engine.hosts.cut(*way)
     world.later(seconds, lambda: world.engine.hosts.heal(*way))
-    return f"network: {hosts.names(*pair)}, what {way[0]} sends is lost for {seconds:.1f} s"
+    one, other = hosts.names(*way)
+    return f"network: what {one} sends to {other} is lost for {seconds:.1f} s"
 
 
 # ---- clocks
@@ -484,7 +495,7 @@ JUMPS = {
 
 def clock_jump(world):
     """The wall clock of one process is set forward or back, and right again later."""
-    name = world.chance.choice(sorted(JUMPS))
+    name = in_turn(world, "clock", sorted(JUMPS))
     seconds = JUMPS[name] * world.chance.choice([-1, -0.2, 0.2, 1])
     lasts = world.chance.uniform(2, 8)
     world.engine.arm(name, f"clock.wall jump {round(seconds * 1000)}")

@@ -45,7 +45,6 @@ PAIRS = [
     ("clients", "broker"),
     ("broker", "persister"),
 ]
-NAMES = {("broker", "persister"): "seat-arbiter-1 - persister"}
 
 SETTINGS = {
     "broker.client_endpoint": f"tcp://{ADDRESSES['broker']}:7400",
@@ -91,7 +90,10 @@ exec {program} "$@"
 
 
 def names(one, other):
-    return NAMES.get((one, other)) or NAMES.get((other, one)) or f"{one} - {other}"
+    """Who they are, for people."""
+    if {one, other} == {"broker", "persister"}:
+        return tuple("seat-arbiter-1" if name == "broker" else name for name in (one, other))
+    return one, other
 
 
 class Hosts:
@@ -231,17 +233,20 @@ class Hosts:
         return said[0]["stats64"]["rx"]["packets"]
 
     def remove(self):
+        """At once, so that the next engine finds all names free: a namespace itself goes later, by the kernel."""
+        for link in [f"port{number}" for number in range(len(ELSEWHERE))] + ["switch", "void"]:
+            self.ip("link", "del", link, check=False)
         for holder in self.holders.values():
             holder.stdin.close()
             holder.wait(timeout=10)
-        self.ip("link", "del", "switch", check=False)
-        self.ip("link", "del", "void", check=False)
         self.ip("route", "flush", "table", VOID_TABLE, check=False)
 
 
 def play_there(network, play, *arguments):
-    """The body of a process that lives on a host."""
-    inside.join_network(network)
+    """The body of a process of the harness that lives on a host; None: where the harness does."""
+    inside.die_with_parent()
+    if network:
+        inside.join_network(network)
     play(*arguments)
 
 

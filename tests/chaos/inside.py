@@ -36,7 +36,8 @@ def join_network(path):
 
 
 def kill_launchers(place):
-    """Without a process namespace: what keeps an engine's processes alive. Its directory is in its arguments."""
+    """Without namespaces: end what keeps an engine's processes alive (its directory is in its arguments), and what is
+    mounted."""
     for path in pathlib.Path(place).glob("*/*/status.json"):
         try:
             pid = json.loads(path.read_text())["launcher"]
@@ -44,6 +45,9 @@ def kill_launchers(place):
                 os.kill(pid, signal.SIGKILL)
         except (OSError, ValueError, KeyError):
             continue
+    for line in pathlib.Path("/proc/mounts").read_text().splitlines():
+        if line.split()[1].startswith(f"{place}/"):
+            subprocess.run(["umount", "--lazy", line.split()[1]], check=False, capture_output=True)
 
 
 def janitor(place, alone):

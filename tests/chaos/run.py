@@ -39,7 +39,7 @@ import world
 
 # title, Kafka, on hosts of their own?, settings
 CONFIGURATIONS = [
-    ("usual, on several hosts", "mock", True, dict()),
+    ("usual", "mock", True, dict()),
     (
         "small batches, one lane, a lying payment gateway",
         "mock",
@@ -156,11 +156,13 @@ def run_engine(number, seed, seconds, out, deck, points, arguments):
     folder.mkdir()
     settings = dict(SETTINGS, **extra)
     settings["psp.seed"] = seed
-    print(f"\n== engine {number + 1}: {title} (seed {seed}, Kafka: {kafka})", flush=True)
+    on_hosts = on_hosts and not faults.no_network
+    where = ", on several hosts" if on_hosts else ""
+    print(f"\n== engine {number + 1}: {title}{where} (seed {seed}, Kafka: {kafka})", flush=True)
     for sentence in [skipped] + faults.possible()[1]:
         if sentence:
             print(sentence, flush=True)
-    its_hosts = hosts.Hosts(folder, engines.BUILD) if on_hosts and not faults.no_network else None
+    its_hosts = hosts.Hosts(folder, engines.BUILD) if on_hosts else None
     engine = engines.Engine(folder / "engine", kafka, settings, SEATS, MYSQL_BYTES, its_hosts)
     plan = dict(
         users=240, sockets=8, first_user=1000001, seats=SEATS, block_seats=8, v1_users=24, first_v1_user=500000001
@@ -196,11 +198,11 @@ def play_with_crowd(run, plan, seed, seconds, histories, sampler):
     stop, over, answers = context.Event(), context.Event(), context.Queue()
     endpoint, port = run.engine.endpoints["client"], run.engine.http_port
     shards = int(run.engine.settings.get("cluster.shards", 8))
-    play, words = crowd.play, (endpoint, plan, seed, str(histories.crowd), stop, answers)
-    if run.engine.hosts:
-        play, words = hosts.play_there, (run.engine.hosts.network("clients"), play, *words)
-    people = context.Process(target=play, args=words)
-    lookers = context.Process(target=readers.play, args=(endpoint, port, shards, seed, str(histories.reads), over))
+    place = run.engine.hosts.network("clients") if run.engine.hosts else None
+    words = (place, crowd.play, endpoint, plan, seed, str(histories.crowd), stop, answers)
+    people = context.Process(target=hosts.play_there, args=words)
+    words = (None, readers.play, endpoint, port, shards, seed, str(histories.reads), over)
+    lookers = context.Process(target=hosts.play_there, args=words)
     people.start()
     lookers.start()
     v1 = crowd_v1.V1(port, plan, seed, str(histories.v1))
