@@ -71,10 +71,11 @@ static void open_both(struct world *w) {
     struct bridge *bridge = w->bridge;
     memset(&bridge->ends, 0, sizeof bridge->ends);
     require(ends_merge(&bridge->ends, w->store->ends));
-    if (is_lost(w) || bridge->lost) {
+    bool lost = is_lost(w) || bridge->lost;
+    for (uint32_t p = 0; p < SIM_PARTITIONS; p++) w->kafka->partitions[p].lost_end = 0;
+    if (lost) {
         mark(w, MARK_TOPIC_LOST);
         memset(&bridge->ends, 0, sizeof bridge->ends);
-        kafka_loss_is_known(w);
         w->store->ends = "";
         for (uint32_t i = 0; i < w->plan.shards; i++) w->store->shards[i].cursor = 0;
     }
@@ -171,6 +172,15 @@ void bridge_make(struct world *w, struct node *node) {
     w->bridge = world_alloc(w, sizeof *w->bridge);
     node->on_frame = on_frame;
     node->on_start = on_start;
+}
+
+void bridge_loses_the_log(struct world *w) {
+    static struct ends known;
+    known = w->bridge->ends; /* may be saved yet */
+    require(ends_merge(&known, w->store->ends));
+    kafka_wipe(w);
+    for (uint32_t p = 0; p < SIM_PARTITIONS; p++)
+        w->kafka->partitions[p].lost_end = (uint32_t)known.end[p];
 }
 
 bool bridge_is_done(const struct world *w) {

@@ -10,6 +10,9 @@
 
 void bridge_make(struct world *w, struct node *node);
 
+/* Kafka loses the topic's whole log. */
+void bridge_loses_the_log(struct world *w);
+
 /* True when all that is committed is delivered, and the cursors say so. */
 bool bridge_is_done(const struct world *w);
 

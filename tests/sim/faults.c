@@ -1,5 +1,6 @@
 #include "tests/sim/faults.h"
 
+#include "tests/sim/bridge.h"
 #include "tests/sim/kafka.h"
 #include "tests/sim/node.h"
 #include "tests/sim/psp.h"
@@ -172,7 +173,7 @@ static void happen(struct world *w, enum fault fault) {
     case FAULT_PSP_DOWN: w->psp->down_until_us = until_us; break;
     case FAULT_KAFKA_DOWN: w->kafka->down_until_us = until_us; break;
     case FAULT_KAFKA_WIPE:
-        if (chance_hit(&w->chance, 300)) kafka_wipe(w);
+        if (chance_hit(&w->chance, 300)) bridge_loses_the_log(w);
         break;
     case FAULT_ADDED: seats_added(w); break;
     case FAULT_HOST:

@@ -1,6 +1,5 @@
 #include "tests/sim/kafka.h"
 
-#include "actors/kafka-bridge/ends.h"
 #include "tests/sim/auditor.h"
 
 #include <string.h>
@@ -14,26 +13,16 @@ void kafka_new(struct world *w) {
 }
 
 void kafka_wipe(struct world *w) {
-    static struct ends known;
-    memset(&known, 0, sizeof known);
-    require(ends_merge(&known, w->store->ends));
-    for (uint32_t p = 0; p < SIM_PARTITIONS; p++) {
-        w->kafka->partitions[p].count = 0;
-        w->kafka->partitions[p].lost_end = (uint32_t)known.end[p];
-    }
+    for (uint32_t p = 0; p < SIM_PARTITIONS; p++) w->kafka->partitions[p].count = 0;
     w->kafka->topic += 1;
 }
 
-void kafka_loss_is_known(struct world *w) {
-    for (uint32_t p = 0; p < SIM_PARTITIONS; p++) w->kafka->partitions[p].lost_end = 0;
-}
-
-/* A loss shows itself by a log that is shorter than it was. One that grew as long again before
- * anybody looked would hide it: that takes a log as short as what is on its way, see docs/faults.md.
- */
+/* A loss shows itself by a log that is shorter than the bridge knows it. One that grew as long
+ * again before it looks would hide that: it takes a log as short as what is on its way, see
+ * docs/faults.md. */
 static bool would_hide_a_loss(const struct world *w, uint32_t partition) {
-    return w->kafka->partitions[partition].lost_end > 0 &&
-           w->kafka->partitions[partition].count + 1 >= w->kafka->partitions[partition].lost_end;
+    uint32_t known = w->kafka->partitions[partition].lost_end;
+    return known > 0 && w->kafka->partitions[partition].count + 1 >= known;
 }
 
 /* The offset at which the record is. */

@@ -30,7 +30,7 @@ struct kafka {
     struct {
         struct kafka_record *records;
         uint32_t count, capacity;
-        uint32_t lost_end; /* what the bridge knew when the log was lost; 0: it knows of the loss */
+        uint32_t lost_end; /* as the bridge knew it when the log was lost; 0: it has looked since */
     } partitions[SIM_PARTITIONS];
     uint32_t topic; /* counts up when the log is lost */
     uint64_t down_until_us;
@@ -38,7 +38,6 @@ struct kafka {
 
 void kafka_new(struct world *w);
 void kafka_wipe(struct world *w);
-void kafka_loss_is_known(struct world *w); /* to the bridge */
 
 /* ---- producers ------------------------------------------------------------------------------ */
 
