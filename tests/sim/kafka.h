@@ -30,7 +30,7 @@ struct kafka {
     struct {
         struct kafka_record *records;
         uint32_t count, capacity;
-        uint32_t lost_end; /* as the bridge knew it when the log was lost; 0: it has looked since */
+        uint32_t lost_end; /* when the log was lost; 0: the bridge has looked since */
     } partitions[SIM_PARTITIONS];
     uint32_t topic; /* counts up when the log is lost */
     uint64_t down_until_us;
