@@ -70,6 +70,15 @@ def former_owner(e, quiet):
         e.limits["quiet"] = []
 
 
+def cut_off_before_it_heard(e):
+    """An owner's last batch is committed, its successor tells of it; it never hears so itself, and shows what it knew."""
+    read, earlier = reads_of(e, "broker", 1)[-1], reads_of(e, "broker", 1)[-2]
+    e.reads = [other for other in e.reads if other is read or other["begin"] < read["begin"]]
+    read["epoch"] = 4
+    e.reads.append(dict(later(earlier, read), r=9, begin=read["begin"] + 50 * MS, end=read["end"] + 50 * MS))
+    e.limits["quiet"] = []
+
+
 def former_owner_while_nothing_is_broken(e):
     former_owner(e, True)
 
@@ -208,7 +217,7 @@ def refused_though_it_was_known(e):
     e.operations.append(again)
 
 
-FINE = [refused_and_done_by_its_copy]
+FINE = [refused_and_done_by_its_copy, cut_off_before_it_heard]
 
 DOCTORED = [
     ("I8", refused_though_it_was_known, "was refused"),

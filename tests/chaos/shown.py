@@ -22,6 +22,7 @@ AGE_MAX_S = 12
 HEALED_S = 8.0  # more, and every shard was read anew (and run.py waits before it calls anything quiet)
 FEED_S = 3.0
 STALE_OWNER_S = 10.0
+SUCCEEDED_S = 1.0  # a successor may answer for so long before a reader sees it
 FREE = 0
 NANO = 1e9
 NEVER = float("inf")
@@ -68,15 +69,20 @@ class Shown:
                 self.asked[(row["seat_id"], row["version"])] = begin
 
     def shown_told(self):
-        """told[seat][version]: when somebody had first been told this version or a newer one."""
+        """told[seat][version]: when somebody had first been told this version or a newer one. And by whom: by a snapshot's
+        epoch, or in an answer that does not say it."""
+        self.told_by = collections.defaultdict(dict)  # (seat, version) -> {epoch: when, None: when}
+        self.followed = collections.defaultdict(dict)  # shard -> {epoch: when it was first seen}
         self.told = {
             row["seat_id"]: [NEVER] * (len(self.states.get(row["seat_id"], [FREE])) + 1)
             for row in self.evidence.tables["seats"]
         }
 
-        def note(seat, version, when):
+        def note(seat, version, when, epoch):
             if version < len(self.told.get(seat, ())):
                 self.told[seat][version] = min(self.told[seat][version], when)
+                by = self.told_by[(seat, version)]
+                by[epoch] = min(when, by.get(epoch, NEVER))
 
         versions = collections.defaultdict(dict)  # reservation -> {(seat, state): version}
         for (seat, version), row in self.row_of.items():
@@ -84,10 +90,13 @@ class Shown:
         for op in self.evidence.operations:
             if op["outcome"] == "ok" and "reservation" in op:
                 for seat in op["told"]:
-                    note(seat, versions[op["reservation"]].get((seat, op["state"]), 0), op["end"])
+                    note(seat, versions[op["reservation"]].get((seat, op["state"]), 0), op["end"], None)
         for read in self.evidence.reads:
+            if "epoch" in read:
+                first = self.followed[read["shard"]]
+                first[read["epoch"]] = min(read["begin"], first.get(read["epoch"], NEVER))
             for seat, _, version in read.get("seats", ()):
-                note(seat, version, read["end"])
+                note(seat, version, read["end"], read.get("epoch"))
         for times in self.told.values():
             for version in range(len(times) - 2, -1, -1):
                 times[version] = min(times[version], times[version + 1])
@@ -97,12 +106,20 @@ class Shown:
         return times[version] if version < len(times) else NEVER
 
     def newest_told(self, seat, before, epoch):
-        """The newest version that somebody had been told before a moment, of owners up to an epoch."""
+        """The newest version that owners up to an epoch had told somebody before a moment. What such an owner committed may
+        have been told by its successor alone: it was cut off before it heard that it is committed. So an answer counts
+        if no successor was seen by then."""
         times = self.told.get(seat, [])
-        version = bisect.bisect_left(times, before) - 1
-        while version > 0 and self.row_of.get((seat, version), {"epoch": 0})["epoch"] > epoch:
-            version -= 1
-        return max(version, 0)
+        for version in range(bisect.bisect_left(times, before) - 1, 0, -1):
+            row = self.row_of.get((seat, version))
+            if row is None or row["epoch"] > epoch:
+                continue
+            seen = min((when for other, when in self.followed[row["shard"]].items() if other > epoch), default=NEVER)
+            answers = min(before, seen - SUCCEEDED_S * NANO)
+            for other, when in self.told_by[(seat, version)].items():
+                if when < (answers if other is None else before if other <= epoch else 0):
+                    return version
+        return 0
 
     def age(self, seat, version, begin):
         """For how many seconds a version had been told to be over when it was asked for; 0: it was not."""
