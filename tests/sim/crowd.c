@@ -106,9 +106,7 @@ static uint32_t choose_seats(struct world *w, const struct user *user, uint32_t 
     for (uint32_t i = 0; i < w->plan.seats; i++) {
         uint32_t seat = (first + i) % w->plan.seats + 1;
         bool is_sold = w->crowd->sold[user->performance_id][seat];
-        /* Rumours may be wrong; who believed them to the end would leave a seat that was given
-         * back. */
-        if (is_sold && !chance_hit(&w->chance, w->healing ? 300 : 30)) continue;
+        if (is_sold && !chance_hit(&w->chance, 30)) continue; /* rumours may be wrong */
         uint32_t count = 0, of_block = (seat - 1) / block;
         for (; count < wanted && seat <= w->plan.seats && (seat - 1) / block == of_block; seat++) {
             if (count == 0 || !w->crowd->sold[user->performance_id][seat]) seats[count++] = seat;

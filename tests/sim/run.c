@@ -16,6 +16,7 @@ void world_arena_reset(void);
 
 enum {
     STEP_US = 100000,
+    LOOK_AGAIN_US = 10000000,
     SALE_MAX_US = 30000000,   /* after the healing there is a sale at least so often */
     SETTLE_MAX_US = 60000000, /* and all is at rest within this */
     REST_US = 2000000,
@@ -96,6 +97,9 @@ static void sell_the_rest(struct world *w) {
         uint64_t sold_now = count_sold(w);
         if (sold_now != sold) since_us = w->now_us;
         sold = sold_now;
+        /* Who heard that a seat is sold, and not that it was given back, looks for himself. */
+        if ((w->now_us - since_us) % LOOK_AGAIN_US == LOOK_AGAIN_US - STEP_US)
+            memset(w->crowd->sold, 0, sizeof w->crowd->sold);
         if (w->now_us - since_us > SALE_MAX_US)
             violation(w, "I3", 0, "seats are left, and none was sold for %u s",
                       SALE_MAX_US / 1000000);
