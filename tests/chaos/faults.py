@@ -314,13 +314,13 @@ def mysql_full(world):
         return None
     place = world.engine.directory / "mysql"
     filler = place / "chaos-filler"
-    with open(filler, "wb") as file:
-        try:
+    try:
+        with open(filler, "wb") as file:
             while True:
                 file.write(bytes(65536))
                 file.flush()
-        except OSError:
-            pass
+    except OSError:
+        pass  # full; perhaps it was before
     seconds = world.chance.uniform(2, 5)
     world.later(seconds, lambda: filler.unlink(missing_ok=True))
     return f"MariaDB's disk is full for {seconds:.1f} s"
