@@ -21,7 +21,12 @@ if holder and holder ~= name and holder ~= '-' then
         redis.pcall('SET', wish_key, name, 'PX', ttl) -- without memory for it, it is wished for later
     end
     local left = redis.call('PTTL', KEYS[1])
-    return 'OTHER ' .. (left > 0 and left or ttl)
+    if left < 0 then
+        left = ttl -- it has no end
+    elseif left == 0 then
+        left = 1 -- in its last millisecond
+    end
+    return 'OTHER ' .. left
 end
 if call == 'look' and holder ~= name then
     return holder and 'FREE' or 'NOBODY'

@@ -134,6 +134,21 @@ static void how_long_another_has_it_is_told(void **state) {
     LEASE("lease:1 look b 70000", "OTHER 70000");
 }
 
+/* Who asks when it ends, as strangers do, must not be told to wait as long again. */
+static void a_lease_in_its_last_moment_is_told_so(void **state) {
+    (void)state;
+    unsigned long last = 40;
+    LEASE("lease:1 take a 40", "HELD");
+    for (unsigned looks = 1;; looks++) {
+        const char *reply = run("lease", "lease:1 look b 60000");
+        if (strcmp(reply, "NOBODY") == 0) break;
+        unsigned long left = lease_left_ms(reply);
+        assert_in_range(left, 1, last);
+        last = left;
+        if (left > 2 || looks % 16 == 0) redis->pass_ms(1);
+    }
+}
+
 static void whose_own_it_is_gets_it_back(void **state) {
     (void)state;
     LEASE("lease:1 take a 60000", "HELD");
@@ -523,6 +538,7 @@ int redis_cases_run(struct redis_under_test *the_redis, unsigned *ret_count) {
         CASE(its_holder_releases_it),
         CASE(who_looks_takes_nothing),
         CASE(how_long_another_has_it_is_told),
+        CASE(a_lease_in_its_last_moment_is_told_so),
         CASE(whose_own_it_is_gets_it_back),
         CASE(a_wish_that_was_fulfilled_is_over),
         CASE(a_wish_ends_by_itself),

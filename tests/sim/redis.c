@@ -163,12 +163,12 @@ static int call_set(lua_State *lua) {
     return 1;
 }
 
-/* Whole milliseconds that are left, rounded up; -1: it never ends; -2: it is not there. */
+/* Milliseconds that are left: 0 in the last one; -1: it never ends; -2: it is not there. */
 static int call_pttl(lua_State *lua) {
     const struct redis_key *key = find(world, luaL_checkstring(lua, 2));
     lua_Integer left = key == NULL ? -2 : -1;
     if (key != NULL && key->expires_us != 0)
-        left = (lua_Integer)(key->expires_us - world->now_us + 999) / 1000;
+        left = (lua_Integer)(key->expires_us - world->now_us) / 1000;
     lua_pushinteger(lua, left);
     return 1;
 }
