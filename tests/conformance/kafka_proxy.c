@@ -1,6 +1,7 @@
 #include "tests/conformance/kafka_proxy.h"
 
 #include "actors/runtime/require.h"
+#include "tests/conformance/loopback.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -232,13 +233,7 @@ struct kafka_proxy *kafka_proxy_new(void) {
     struct kafka_proxy *proxy = calloc(1, sizeof *proxy);
     require(proxy != NULL);
     for (unsigned i = 0; i < LINKS_MAX; i++) proxy->links[i].client = proxy->links[i].server = -1;
-    proxy->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof at;
-    require(bind(proxy->listener, (const struct sockaddr *)&at, sizeof at) == 0);
-    require(listen(proxy->listener, 16) == 0);
-    require(getsockname(proxy->listener, (struct sockaddr *)&at, &size) == 0);
-    proxy->port = ntohs(at.sin_port);
+    proxy->listener = listen_on_loopback(&proxy->port);
     require(pthread_mutex_init(&proxy->mutex, NULL) == 0);
     require(pthread_create(&proxy->thread, NULL, work, proxy) == 0);
     return proxy;
