@@ -48,9 +48,7 @@ static void make_some(struct world *w, uint32_t count, uint8_t role, const char 
     }
 }
 
-static void make_world(struct world *w) {
-    static struct effects effects;
-    w->effects = &effects;
+void run_new(struct world *w) {
     w->nodes = world_alloc(w, NODES_MAX * sizeof *w->nodes);
     net_new(w);
     redis_new(w);
@@ -58,6 +56,12 @@ static void make_world(struct world *w) {
     store_new(w);
     psp_new(w);
     kafka_new(w);
+}
+
+static void make_world(struct world *w) {
+    static struct effects effects;
+    w->effects = &effects;
+    run_new(w);
     for (uint32_t i = 0; i < w->plan.brokers; i++)
         broker_make(w, node_new(w, ROLE_BROKER, i == 0 ? "broker-1" : "broker-2", NULL));
     persister_make(w, node_new(w, ROLE_PERSISTER, "persister", NULL));

@@ -23,13 +23,7 @@ void story_world(struct world *w) {
     plan->config.cluster_block_seats = 4;
     plan->config.arbiter_hold_ttl_ms = HOLD_TTL_MS;
     plan->config.admission_active_max = ACTIVE_MAX;
-    w->nodes = world_alloc(w, NODES_MAX * sizeof *w->nodes);
-    net_new(w);
-    redis_new(w);
-    auditor_new(w);
-    store_new(w);
-    psp_new(w);
-    kafka_new(w);
+    run_new(w);
     node_new(w, ROLE_BROKER, "broker-1", NULL);
     node_new(w, ROLE_ADMISSION, "admission-1", NULL);
     node_new(w, ROLE_SEAT_ARBITER, "arbiter-1", NULL);

@@ -161,13 +161,17 @@ void trace_message_line(struct world *w, const struct node *node, const char *ve
 
 /* ---- a whole run ---------------------------------------------------------------------------- */
 
-/* Make the world of a seed, run it to its end, judge it. What is told of it is in the result. */
 struct run_result {
     struct violation violation;
     uint64_t hash, events, virtual_us;
     uint64_t seats_sold, requests;
     uint64_t marks[MARK_COUNT];
 };
+
+/* The network, the stores and the auditor of a world that has no process yet. */
+void run_new(struct world *w);
+
+/* Make the world of a seed, run it to its end, judge it. What is told of it is in the result. */
 void run_seed(uint64_t seed, const struct trace *trace, struct run_result *ret_result);
 
 /* The same with a small, calm world that tries everything; `doctor` (NULL: nobody) is called when
