@@ -11,7 +11,7 @@
 
 #include "actors/runtime/mutant.h"
 
-enum { RESTORE_AGAIN_MS = 200, LEASE_AGAIN_MS = 100 };
+enum { RESTORE_AGAIN_MS = 200 };
 
 static uint64_t next_random(struct admission *self) {
     uint64_t z = self->random += 0x9e3779b97f4a7c15ULL;
