@@ -3,6 +3,7 @@
 These prove that the recovery paths exist. A load of real clients over HTTP plays while the fault happens.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import subprocess
 import time
 
 import pytest
+import redis
 
 from conftest import TICKETCTL, pids, ticketctl, wait_until
 
@@ -125,6 +127,25 @@ def test_kafka_stopped_for_a_while_and_nothing_is_lost(engine):
         assert report["sold"] == SALE["seats"]
 
 
+def leases(status):
+    """Who has the lease of each shard; "-": it was let go."""
+    path = status["endpoints"]["redis"].removeprefix("unix://")
+    with contextlib.closing(redis.Redis(unix_socket_path=path, decode_responses=True)) as client:
+        return client.mget([f"lease:{shard}" for shard in range(8)])
+
+
+def await_each_has_its_own(status):
+    own = [f"seat-arbiter-{shard % 2 + 1}" for shard in range(8)]
+    wait_until(lambda: leases(status) == own, timeout_s=15, what="each arbiter with its own shards")
+
+
+def epochs(status):
+    said = subprocess.run(["mariadb", *mysql_arguments(status), "-N", "-e",
+                           "SELECT shard, epoch FROM ticket_db.shard_owner WHERE shard < 8 ORDER BY shard"],
+                          check=True, capture_output=True, text=True)
+    return said.stdout
+
+
 def test_an_arbiter_that_does_not_come_back_is_taken_over(engine):
     """SIGSTOP: the process lives, so it is not restarted; its shards must go to the other, and it must find itself
     fenced when it wakes."""
@@ -139,9 +160,26 @@ def test_an_arbiter_that_does_not_come_back_is_taken_over(engine):
                        timeout_s=15, what="the takeover")
         finally:
             os.kill(stopped, signal.SIGCONT)
+        await_each_has_its_own(status)
         report = sale.result()
         assert report["sold"] == SALE["seats"]
         assert report["doubleSold"] == 0
+
+
+def test_who_hears_no_store_lets_its_shards_go_and_goes_on_with_what_it_knows(engine):
+    with engine(**SALE) as status:
+        await_each_has_its_own(status)
+        before = epochs(status)
+        stopped = process_of(status, "persister")["pid"]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            wait_until(lambda: set(leases(status)) == {"-"}, timeout_s=15, what="the leases to be let go")
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        await_each_has_its_own(status)
+        report = Sale(status).result()
+        assert report["sold"] == SALE["seats"]
+        assert epochs(status) == before, "nobody had taken a shard: nothing had to be read again"
 
 
 def test_restart_of_everything_keeps_the_sale(engine):
