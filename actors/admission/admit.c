@@ -103,15 +103,24 @@ void grant_end(struct admission *self, uint32_t index) {
                               });
 }
 
-/* Redis shows a user once. With a clock that was set back an older grant may end before a newer
- * one that its user has by now: then that one is what is shown. */
-static void show_over(struct admission *self, const struct room *room, uint32_t index,
+/* The grant that counts longest of those that its user has beside this one; NULL: none. */
+static const struct grant *other_grant(const struct admission *self, const struct grant *grant) {
+    const struct grant *found = NULL;
+    for (uint32_t i = 0; i < self->grants.used; i++) {
+        const struct grant *other = &self->grants.items[i];
+        if (other->number == 0 || other == grant || other->user_id != grant->user_id) continue;
+        if (other->room != grant->room || !other->committed || other->ending) continue;
+        if (found == NULL || other->expires_at_ms > found->expires_at_ms) found = other;
+    }
+    return found;
+}
+
+/* Redis shows a user once: who has another grant is shown as active by that one. */
+static void show_over(struct admission *self, const struct room *room, const struct grant *grant,
                       struct effects *effects) {
-    const struct grant *grant = &self->grants.items[index];
-    uint32_t place = table_get(&room->places, grant->user_id);
-    if (place != TABLE_NONE && (place & PLACE_IS_GRANT) != 0 && place != (PLACE_IS_GRANT | index) &&
-        self->grants.items[place & ~PLACE_IS_GRANT].committed) {
-        show_active(self, room, &self->grants.items[place & ~PLACE_IS_GRANT], true, effects);
+    const struct grant *other = self->doubles ? other_grant(self, grant) : NULL;
+    if (other != NULL) {
+        show_active(self, room, other, true, effects);
     } else {
         show_active(self, room, grant, false, effects);
     }
@@ -122,7 +131,7 @@ static void release(struct admission *self, uint32_t index, struct effects *effe
     struct grant *grant = &self->grants.items[index];
     struct room *room = &self->rooms[grant->room];
     require(grant->committed && room->held > 0);
-    show_over(self, room, index, effects);
+    show_over(self, room, grant, effects);
     room->held -= 1;
     room->held_before = room->held > room->active_max ? room->held : 0;
     room->freed += 1;

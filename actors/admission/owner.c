@@ -56,6 +56,7 @@ static void forget_what_the_store_tells(struct admission *self) {
         room->held = room->held_before = room->freed = 0;
     }
     grants_clear(&self->grants);
+    self->doubles = false;
     ended_clear(&self->ended);
     self->endings = 0;
     self->freed = self->active = 0;
@@ -183,11 +184,12 @@ static void settle_grant(struct admission *self, uint32_t index) {
     if (value != TABLE_NONE && (value & PLACE_IS_GRANT) == 0) {
         uint64_t number = line_number_of_slot(&room->line, value);
         /* Entered since: the grant was over then, by a clock that was ahead of what it is now. */
+        self->doubles = self->doubles || number > grant->ticket;
         if (number > grant->ticket) return;
         line_spend(&room->line, number);
-    } else if (value != TABLE_NONE &&
-               self->grants.items[value & ~PLACE_IS_GRANT].number > grant->number) {
-        return;
+    } else if (value != TABLE_NONE) {
+        self->doubles = true;
+        if (self->grants.items[value & ~PLACE_IS_GRANT].number > grant->number) return;
     }
     table_put(&room->places, grant->user_id, PLACE_IS_GRANT | index);
 }

@@ -91,6 +91,7 @@ struct admission {
     struct table performances; /* performance -> room */
     struct room *rooms;
     struct grants grants;
+    bool doubles; /* a user may have two grants: loaded by a clock that was set back */
     struct ended ended;
     struct ledger ledger;
     uint32_t endings;             /* changes ENDED that are not committed */

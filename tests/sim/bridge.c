@@ -174,9 +174,23 @@ void bridge_make(struct world *w, struct node *node) {
     node->on_start = on_start;
 }
 
+/* The lowest end of a partition by which a loss may have to be noticed: as it was saved, else as it
+ * is remembered, else as the first report that is on its way will have it. 0: nothing to lose. */
+static uint32_t lowest_known_end(const struct world *w, const struct ends *saved, uint32_t p) {
+    if (saved->end[p] > 0) return (uint32_t)saved->end[p];
+    if (w->bridge->ends.end[p] > 0) return (uint32_t)w->bridge->ends.end[p];
+    return w->kafka->partitions[p].count > 0;
+}
+
 void bridge_loses_the_log(struct world *w) {
-    for (uint32_t p = 0; p < SIM_PARTITIONS; p++)
-        w->kafka->partitions[p].lost_end = w->kafka->partitions[p].count;
+    static struct ends saved;
+    memset(&saved, 0, sizeof saved);
+    require(ends_merge(&saved, w->store->ends));
+    for (uint32_t p = 0; p < SIM_PARTITIONS; p++) {
+        uint32_t *lost = &w->kafka->partitions[p].lost_end;
+        uint32_t known = lowest_known_end(w, &saved, p);
+        if (*lost == 0 || (known > 0 && known < *lost)) *lost = known;
+    }
     kafka_wipe(w);
 }
 

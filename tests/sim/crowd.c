@@ -456,6 +456,13 @@ void crowd_make(struct world *w, struct node *node) {
     node->on_start = on_start;
 }
 
+void crowd_look(struct world *w) {
+    for (uint32_t p = 1; p <= w->plan.performances; p++) {
+        for (uint32_t s = 1; s <= w->plan.seats; s++)
+            w->crowd->sold[p][s] = w->store->seats[p][s].state == SEAT_CONFIRMED;
+    }
+}
+
 void crowd_heal(struct world *w) {
     memset(w->crowd->sold, 0, sizeof w->crowd->sold);
     for (uint32_t i = 0; i < w->plan.users; i++) {

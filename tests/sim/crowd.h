@@ -82,6 +82,9 @@ void crowd_make(struct world *w, struct node *node);
 /* Faults are over: everybody wants to buy, and nothing else. */
 void crowd_heal(struct world *w);
 
+/* Everybody looks at the map: what they take for sold is sold, and nothing else. */
+void crowd_look(struct world *w);
+
 /* True if nobody wants anything any more. */
 bool crowd_is_quiet(const struct world *w);
 

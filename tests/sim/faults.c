@@ -15,6 +15,11 @@ static uint64_t lasts_us(struct world *w) {
     return 1000 + chance_below(&w->chance, w->plan.fault_us);
 }
 
+/* A transaction that has begun is done when the stall is over: at the healing at the latest. */
+static void stall_until(struct world *w, uint64_t until_us) {
+    w->store->stalls_until_us = until_us < w->plan.safety_us ? until_us : w->plan.safety_us;
+}
+
 /* Any process but the crowd. */
 static struct node *some_node(struct world *w) {
     return &w->nodes[chance_below(&w->chance, w->node_count - 1)];
@@ -52,7 +57,7 @@ static void crash_node(struct world *w, void *arg, uint64_t a, uint64_t b) {
  * it was sent before. */
 static void crash_host(struct world *w) {
     uint64_t slow_us = 200000 + lasts_us(w);
-    if (chance_hit(&w->chance, 700)) w->store->stalls_until_us = w->now_us + slow_us;
+    if (chance_hit(&w->chance, 700)) stall_until(w, w->now_us + slow_us);
     uint64_t at_us = w->now_us + chance_below(&w->chance, slow_us);
     for (uint32_t i = 0; i + 1 < w->node_count; i++) {
         if (chance_hit(&w->chance, 600))
@@ -145,8 +150,8 @@ static void refuse(struct world *w, uint64_t until_us) {
 
 /* For a moment, or for longer than anybody waits for a lock. */
 static void stall(struct world *w, uint64_t until_us) {
-    w->store->stalls_until_us = until_us;
-    if (chance_hit(&w->chance, 500)) w->store->stalls_until_us += LOCKS_WAITED_FOR_US;
+    if (chance_hit(&w->chance, 500)) until_us += LOCKS_WAITED_FOR_US;
+    stall_until(w, until_us);
 }
 
 static void happen(struct world *w, enum fault fault) {

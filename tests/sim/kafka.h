@@ -30,7 +30,7 @@ struct kafka {
     struct {
         struct kafka_record *records;
         uint32_t count, capacity;
-        uint32_t lost_end; /* when the log was lost; 0: the bridge has looked since */
+        uint32_t lost_end; /* by which a loss shows; 0: none since the bridge looked */
     } partitions[SIM_PARTITIONS];
     uint32_t topic; /* counts up when the log is lost */
     uint64_t down_until_us;

@@ -101,9 +101,9 @@ static void sell_the_rest(struct world *w) {
         uint64_t sold_now = count_sold(w);
         if (sold_now != sold) since_us = w->now_us;
         sold = sold_now;
-        /* Who heard that a seat is sold, and not that it was given back, looks for himself. */
+        /* Who went by what people say, and had no luck, looks at the map. */
         if ((w->now_us - since_us) % LOOK_AGAIN_US == LOOK_AGAIN_US - STEP_US)
-            memset(w->crowd->sold, 0, sizeof w->crowd->sold);
+            crowd_look(w);
         if (w->now_us - since_us > SALE_MAX_US)
             violation(w, "I3", 0, "seats are left, and none was sold for %u s",
                       SALE_MAX_US / 1000000);

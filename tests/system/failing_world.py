@@ -33,10 +33,14 @@ class Control:
 
     def arm(self, kind, nth):
         """The nth call of this kind from now on fails; nth 0: none, they are only counted."""
-        self.page[0:4] = bytes(4)  # nothing is counted meanwhile
+        self.disarm()  # nothing is counted meanwhile
         self.page[4 : self.LAYOUT.size] = bytes(self.LAYOUT.size - 4)
         self.page[8:16] = struct.pack("<Q", nth)
         self.page[0:4] = struct.pack("<I", kind)
+
+    def disarm(self):
+        """No call fails from now on, and what was told of one that did stays told."""
+        self.page[0:4] = bytes(4)
 
     def read(self):
         return self.LAYOUT.unpack_from(self.page)
