@@ -345,6 +345,31 @@ static void test_older_grant_ends_before_the_newer(void **state) {
     assert_true(w->active[1]);
 }
 
+/* Both count again while their user waits anew: Redis shows one until the last has ended. */
+static void test_two_older_grants_and_a_newer_number(void **state) {
+    struct world *w = *state;
+    uint64_t ttl_ms = w->config.admission_active_ttl_ms, ahead_ms = 3 * ttl_ms / 2;
+    for (unsigned n = 0; n < 2; n++) {
+        enter_many(w, 1, 1);
+        world_run(w, 1000);
+        w->wall_ms += ahead_ms;
+        world_run(w, 1000);
+    }
+    pause_admission(w);
+    assert_place(world_enter(w, 1), PLACE_WAITING, 3, 1, 0);
+    w->wall_ms -= 2 * ahead_ms;
+    (void)world_hear(w, MESSAGE_PERFORMANCE_ADDED); /* claims again, and keeps its line */
+    world_run(w, 1000);
+    assert_int_equal(store_active(w, PERFORMANCE), 2);
+    assert_int_equal(world_place(w, 1)->place.state, PLACE_WAITING);
+    world_run(w, ttl_ms);
+    assert_int_equal(store_active(w, PERFORMANCE), 1);
+    assert_true(w->active[1]);
+    world_run(w, ahead_ms);
+    assert_int_equal(store_active(w, PERFORMANCE), 0);
+    assert_false(w->active[1]);
+}
+
 static void test_restart_keeps_the_limit(void **state) {
     struct world *w = *state;
     enter_many(w, 1, 30);
@@ -551,6 +576,7 @@ int main(void) {
         CASE(test_restart_without_redis),
         CASE(test_redis_that_went_back_restores_nobody_who_was_served),
         CASE(test_older_grant_ends_before_the_newer),
+        CASE(test_two_older_grants_and_a_newer_number),
         CASE(test_restart_keeps_the_limit),
         CASE(test_restart_in_the_middle_of_a_commit),
         CASE(test_redis_down_at_the_start),
