@@ -48,6 +48,8 @@ CONFIGURATIONS = [
             "cluster.shards": 3,
             "mysql.lanes": 1,
             "arbiter.batch_max": 2,
+            "kafka.mock_brokers": 3,
+            "kafka.mock_leader_ms": 3000,
             "psp.lie_percent": 20,
             "psp.duplicate_percent": 30,
             "psp.lost_percent": 20,
@@ -284,6 +286,7 @@ def judge(run, out, histories, played, settings, sampler):
         ),
         rows=len(what.log),
         impossible=run.impossible,
+        leaders=sum("another leader" in line for line in run.engine.log_lines("kafka")),
         lost_frames=run.engine.hosts.lost_frames() if run.engine.hosts else 0,
     )
 
@@ -319,6 +322,8 @@ def table(results, minutes):
     print(f"  failpoints       {sum(fired.values())} passed at {len(fired)} places")
     cuts = sum(counts[name] for name in faults.NETWORK)
     print(f"  network          {cuts} times cut, {sum(result['lost_frames'] for result in results)} frames went nowhere")
+    leaders = sum(result["leaders"] for result in results)
+    print(f"  leaders          every partition of Kafka had another leader {leaders} times")
     for kind in sorted({kind for kind, _ in operations}):
         print(
             f"  {kind:16} "
@@ -341,6 +346,7 @@ def table(results, minutes):
         failpoints=len(fired),
         readings=audit["readings"],
         samples=audit["samples of processes"],
+        leaders=leaders,
         minutes=minutes,
         counts=counts,
     )
@@ -355,18 +361,20 @@ def keep(out, arguments):
     return kept
 
 
-def void_reasons(done, on_hosts):
+def void_reasons(done, chosen):
     reasons = [
         f"{done[what]} {what} in {done['minutes']:.1f} minutes, at least {minimum} a minute are wanted"
         for what, minimum in MINIMA_A_MINUTE.items()
         if done[what] < minimum * done["minutes"]
     ]
     names, _ = faults.possible()
-    if not on_hosts:
+    if not any(on_hosts for _, _, on_hosts, _ in chosen):
         names -= faults.NETWORK
     missing = [name for name in sorted(names) if done["counts"][name] == 0 and (not world.only or name in world.only)]
     if missing and done["minutes"] >= 3:
         reasons.append("these faults never happened: " + ", ".join(missing))
+    if done["leaders"] == 0 and any("kafka.mock_leader_ms" in settings for _, _, _, settings in chosen):
+        reasons.append("no partition of Kafka ever had another leader")
     return reasons
 
 
@@ -390,8 +398,7 @@ def report(results, broken, out, arguments):
     usage.print_table([result["samples"] for result in results])
     good, bad = recovery.print_table([result["recovery"] for result in results])
     passed, failed = passed + good, failed + bad
-    on_hosts = any(CONFIGURATIONS[which][2] for which in configurations(arguments))
-    void = void_reasons(done, on_hosts)
+    void = void_reasons(done, [CONFIGURATIONS[which] for which in configurations(arguments)])
     for reason in void:
         print(f"VOID: {reason}")
     if failed or void:

@@ -397,3 +397,24 @@ def test_a_lost_log_is_sent_again_from_the_first_event(world_in_memory):
         wait_until(lambda: sum(map(len, world.topic().values())) >= 42, what="all of it again")
         wait_until(log.delivered, what="the cursors at the log's end")
         assert_complete_and_in_order(log, events(world))
+
+
+def test_leaders_that_change_all_the_time_lose_nothing(world_in_memory):
+    world = world_in_memory
+    world.stop("kafka-mock")
+    world.start_ready("kafka-mock", kafka_mock_brokers=3, kafka_mock_leader_ms=150)
+    log = Log(world)
+    with serve(MailHandler) as mail, serve(SmsHandler) as sms:
+        world.start_ready("kafka-bridge")
+        world.start_ready("notifier", notifier_balanced="false", **notifier_settings(mail, sms))
+        for seat in range(1, 201):
+            log.add(HOLD, seat, user=seat)
+            log.add(CONFIRM, seat, user=seat)
+            if seat % 10 == 0:
+                log.commit()
+                time.sleep(0.1)
+        wait_until(lambda: log.delivered() and len(mail.got) == 200, what="all events and all mail")
+    moves = world.log("kafka-mock").count("another leader")
+    assert moves >= 10
+    world.stop("kafka-bridge")
+    assert_complete_and_in_order(log, events(world))
