@@ -102,8 +102,7 @@ static void sell_the_rest(struct world *w) {
         if (sold_now != sold) since_us = w->now_us;
         sold = sold_now;
         /* Who went by what people say, and had no luck, looks at the map. */
-        if ((w->now_us - since_us) % LOOK_AGAIN_US == LOOK_AGAIN_US - STEP_US)
-            crowd_look(w);
+        if ((w->now_us - since_us) % LOOK_AGAIN_US == LOOK_AGAIN_US - STEP_US) crowd_look(w);
         if (w->now_us - since_us > SALE_MAX_US)
             violation(w, "I3", 0, "seats are left, and none was sold for %u s",
                       SALE_MAX_US / 1000000);
