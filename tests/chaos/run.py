@@ -103,7 +103,7 @@ MINIMA_A_MINUTE = {
     "effects": 100,
     "faults": 20,
     "kills": 8,
-    "failpoints": 4,
+    "failpoints": 5,
     "readings": 500,
     "samples": 300,
 }
@@ -343,7 +343,7 @@ def table(results, minutes):
         effects=effects,
         faults=sum(counts.values()),
         kills=sum(kills.values()),
-        failpoints=len(fired),
+        failpoints=sum(fired.values()),
         readings=audit["readings"],
         samples=audit["samples of processes"],
         leaders=leaders,
