@@ -3,6 +3,7 @@
 #include "schemas/state.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,53 +29,75 @@ void seat_pages_destroy(struct seat_pages **pages) {
     *pages = NULL;
 }
 
+/* A text that grows. Its stream has no memory now and then: the calls that write tell it, fclose()
+ * does not, and what was written before and after stays. */
+struct text {
+    FILE *out;
+    char *bytes;
+    size_t size;
+    bool whole;
+};
+
+static bool text_begin(struct text *text) {
+    *text = (struct text){.whole = true};
+    text->out = open_memstream(&text->bytes, &text->size);
+    return text->out != NULL;
+}
+
+__attribute__((format(printf, 2, 3))) static void text_add(struct text *text, const char *format,
+                                                           ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    if (vfprintf(text->out, format, arguments) < 0) text->whole = false;
+    va_end(arguments);
+}
+
+/* The text, which is the caller's; NULL if a part of it is missing. */
+static char *text_end(struct text *text) {
+    if (fclose(text->out) == 0 && text->whole) return text->bytes;
+    free(text->bytes);
+    return NULL;
+}
+
 /* Write the seats with since < changed_at <= until. Returns how many. */
-static uint32_t write_seats(FILE *out, const struct performance *p, uint64_t since, uint64_t until,
-                            uint32_t count_max) {
+static uint32_t write_seats(struct text *text, const struct performance *p, uint64_t since,
+                            uint64_t until, uint32_t count_max) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < p->top; i++) {
         const struct mirrored_seat *seat = &p->seats[i];
         if (seat->changed_at <= since || seat->changed_at > until) continue;
         if (++count > count_max) break;
-        fprintf(out,
-                "%s{\"seat\":%" PRIu32 ",\"state\":\"%s\",\"price\":%" PRIu32
-                ",\"version\":%" PRIu64 "}",
-                count == 1 ? "" : ",", i + 1, seat_state_name(seat->state), seat->price,
-                seat->version);
+        text_add(text,
+                 "%s{\"seat\":%" PRIu32 ",\"state\":\"%s\",\"price\":%" PRIu32
+                 ",\"version\":%" PRIu64 "}",
+                 count == 1 ? "" : ",", i + 1, seat_state_name(seat->state), seat->price,
+                 seat->version);
     }
     return count;
 }
 
 char *seat_pages_changes(const struct performance *p, uint64_t since, uint64_t until,
                          uint32_t count_max) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL) return NULL;
-    bool fits = write_seats(out, p, since, until, count_max) <= count_max;
-    if (fclose(out) == 0 && fits) return text;
-    free(text);
-    return NULL;
+    struct text text;
+    if (!text_begin(&text)) return NULL;
+    if (write_seats(&text, p, since, until, count_max) > count_max) text.whole = false;
+    return text_end(&text);
 }
 
 static const struct seat_page *make(struct seat_page *page, const struct performance *p,
                                     uint64_t since, bool partly) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL) return NULL;
-    fprintf(out, "{\"performanceId\":%" PRIu32 ",\"version\":%" PRIu64, p->id, p->version);
-    if (partly) fprintf(out, ",\"since\":%" PRIu64, since);
-    fprintf(out, ",\"seats\":[");
-    write_seats(out, p, since, p->version, UINT32_MAX - 1);
-    fprintf(out, "]}");
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
+    struct text text;
+    if (!text_begin(&text)) return NULL;
+    text_add(&text, "{\"performanceId\":%" PRIu32 ",\"version\":%" PRIu64, p->id, p->version);
+    if (partly) text_add(&text, ",\"since\":%" PRIu64, since);
+    text_add(&text, ",\"seats\":[");
+    write_seats(&text, p, since, p->version, UINT32_MAX - 1);
+    text_add(&text, "]}");
+    char *bytes = text_end(&text);
+    if (bytes == NULL) return NULL;
     free(page->text);
-    page->text = text;
-    page->size = size;
+    page->text = bytes;
+    page->size = text.size;
     page->performance_id = p->id;
     page->version = p->version;
     snprintf(page->etag, sizeof page->etag,

@@ -75,6 +75,14 @@ def new_seat(counter=iter(range(1 << 40))):
     return next(counter) % SEATS + 1
 
 
+def whole(method, path, data):
+    """The answer's JSON; half of one, or none, is worse than no answer."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        raise Wrong(f"{method} {path}: answered with {data[-80:]!r}") from None
+
+
 class Requests:
     """One sale from entering to the refund, by each of the ways in; and what must come of it elsewhere."""
 
@@ -143,7 +151,7 @@ class Requests:
                     if answer.status not in (wanted, 500, 503):
                         raise Wrong(f"{method} {path}: {answer.status} {data.decode()}")
                     if answer.status == wanted:
-                        return json.loads(data)
+                        return whole(method, path, data)
             time.sleep(AGAIN_S)
         raise AssertionError(f"no answer to {method} {path} within {PATIENCE_S} s")
 

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -101,15 +103,21 @@ static void members_of_an_event_are_bounded(void **state) {
     free(text);
 }
 
-static void a_large_hall_is_json(void **state) {
-    (void)state;
-    enum { MANY = 50000 };
+enum { MANY = 50000 };
+
+/* Its seats are the caller's. */
+static struct performance large_hall(void) {
     struct mirrored_seat *many = calloc(MANY, sizeof *many);
     assert_non_null(many);
     for (uint32_t i = 0; i < MANY; i++) {
         many[i] = (struct mirrored_seat){i, i + 1, i, (uint8_t)(i % SEATS_STATES)};
     }
-    struct performance p = {.id = 1, .top = MANY, .room = MANY, .seats = many, .version = MANY};
+    return (struct performance){.id = 1, .top = MANY, .room = MANY, .seats = many, .version = MANY};
+}
+
+static void a_large_hall_is_json(void **state) {
+    (void)state;
+    struct performance p = large_hall();
     const struct seat_page *page = seat_pages_all(pages, &p, 0);
     json_t *json = json_loadb(page->text, page->size, JSON_REJECT_DUPLICATES, NULL);
     json_t *list = json_object_get(json, "seats");
@@ -117,7 +125,39 @@ static void a_large_hall_is_json(void **state) {
     json_t *last = json_array_get(list, MANY - 1);
     assert_int_equal(json_integer_value(json_object_get(last, "seat")), MANY);
     json_decref(json);
-    free(many);
+    free(p.seats);
+}
+
+/* The process may take `more` bytes than it has; 0: as many as it likes. */
+static void limit_memory(rlim_t more) {
+    struct rlimit limit;
+    unsigned long pages_now = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &pages_now), 1);
+    fclose(file);
+    assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = more == 0 ? limit.rlim_max : pages_now * (rlim_t)sysconf(_SC_PAGESIZE) + more;
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* It had lost its beginning or its middle, and was served. */
+static void a_page_without_memory_is_none(void **state) {
+    (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    skip(); /* it wants memory itself, and ends when it has none */
+#endif
+    struct performance p = large_hall();
+    limit_memory(1 << 20);
+    const struct seat_page *page = seat_pages_all(pages, &p, 0);
+    char *changes = seat_pages_changes(&p, 0, MANY, MANY);
+    limit_memory(0);
+    assert_null(page);
+    assert_null(changes);
+    page = seat_pages_all(pages, &p, 0);
+    assert_non_null(page);
+    assert_int_equal(page->size, strlen(page->text));
+    free(p.seats);
 }
 
 int main(void) {
@@ -129,6 +169,7 @@ int main(void) {
         CASE(changes_since_a_version_are_written),
         CASE(members_of_an_event_are_bounded),
         CASE(a_large_hall_is_json),
+        CASE(a_page_without_memory_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
