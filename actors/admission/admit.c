@@ -115,7 +115,8 @@ static const struct grant *other_grant(const struct admission *self, const struc
     return found;
 }
 
-/* Redis shows a user once: who has another grant is shown as active by that one. */
+/* Redis shows a user once: who has another grant is shown as active by that one. It is looked for
+ * only after a clock was set back, until the next claim. */
 static void show_over(struct admission *self, const struct room *room, const struct grant *grant,
                       struct effects *effects) {
     const struct grant *other = self->doubles ? other_grant(self, grant) : NULL;

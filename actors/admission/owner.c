@@ -183,9 +183,12 @@ static void settle_grant(struct admission *self, uint32_t index) {
     line_spend(&room->line, grant->ticket);
     if (value != TABLE_NONE && (value & PLACE_IS_GRANT) == 0) {
         uint64_t number = line_number_of_slot(&room->line, value);
-        /* Entered since: the grant was over then, by a clock that was ahead of what it is now. */
-        self->doubles = self->doubles || number > grant->ticket;
-        if (number > grant->ticket) return;
+        if (number > grant->ticket) {
+            /* Entered since: the grant was over then, by a clock that was ahead of what it is now.
+             */
+            self->doubles = true;
+            return;
+        }
         line_spend(&room->line, number);
     } else if (value != TABLE_NONE) {
         self->doubles = true;
