@@ -5,7 +5,7 @@ import json
 import re
 import time
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 LOG = [
     "shard",
@@ -78,6 +78,18 @@ def table(cursor, name, columns, order):
     return rows
 
 
+def watermarks(consumer, topic, partition, timeout_s=20):
+    """Where a partition begins and ends; asked again while it is getting another leader."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > end:
+                raise
+        time.sleep(0.02)
+
+
 def read_events(brokers, topic="reservation-events", timeout_s=60):
     """Every message of the topic, and whether its first ones are still there."""
     consumer = Consumer(
@@ -93,7 +105,7 @@ def read_events(brokers, topic="reservation-events", timeout_s=60):
         partitions = list(consumer.list_topics(topic, timeout=20).topics[topic].partitions)
         ends, whole = {}, True
         for partition in partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+            low, high = watermarks(consumer, topic, partition)
             whole = whole and low == 0
             if high > low:
                 ends[partition] = high

@@ -18,16 +18,29 @@ import socketserver
 import subprocess
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 
 import pymysql
 import pytest
 from conftest import ROOT, free_port, wait_until
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 TOPIC, DEAD_LETTERS = "reservation-events", "reservation-events.DLT"
 PARTITIONS, SHARDS = 8, 4
+
+
+def watermarks(consumer, topic, number):
+    """Where a partition begins and ends; asked again while it is getting another leader."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > end:
+                raise
+        time.sleep(0.02)
 
 
 class World:
@@ -121,7 +134,7 @@ class World:
         consumer = Consumer({"bootstrap.servers": self.brokers(), "group.id": "reader", "enable.auto.commit": False})
         try:
             partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-            ends = {n: consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=10) for n in partitions}
+            ends = {n: watermarks(consumer, topic, n) for n in partitions}
             found = {number: [] for number in sorted(partitions)}
             consumer.assign([TopicPartition(topic, n, low) for n, (low, high) in ends.items() if high > low])
             for _ in range(sum(high - low for low, high in ends.values())):
@@ -138,7 +151,7 @@ class World:
         consumer = Consumer({"bootstrap.servers": self.brokers(), "group.id": group})
         try:
             at = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
-            ends = [consumer.get_watermark_offsets(p, timeout=10)[1] for p in at]
+            ends = [watermarks(consumer, p.topic, p.partition)[1] for p in at]
             offsets = [p.offset for p in consumer.committed(at, timeout=10)]
             return {n: (offset, end) for n, (offset, end) in enumerate(zip(offsets, ends)) if end > 0}
         finally:

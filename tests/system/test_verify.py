@@ -208,3 +208,14 @@ def test_events_missing(engine):
         done = ticketctl("load", "--dir", status["dir"], "--scenario", "seed", "--users", "10", "--seats", "5",
                          "--speed", "10", check=False)
         assert done.returncode == 4, done.stdout + done.stderr
+
+
+def test_leaders_that_change_meanwhile():
+    """Kafka says NOT_LEADER_FOR_PARTITION to who asks a moment too late: that is no fault of the sale."""
+    from conftest import running_engine
+
+    with running_engine(seats=20, payment_ms=200, set={"kafka.mock_brokers": 3, "kafka.mock_leader_ms": 200}) as status:
+        load(status, "seed", "--users", "60", "--seats", "20", "--speed", "10")
+        for _ in range(30):
+            code, said = verify(status, 0)
+            assert code == 0, said

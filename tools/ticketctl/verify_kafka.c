@@ -8,11 +8,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     ANSWER_MS = 5000,   /* one question to the brokers at most */
     SILENCE_MS = 10000, /* without any message, before the end, at most */
     POLL_MS = 100,
+    AGAIN_MS = 20,
 };
 
 struct reading {
@@ -90,13 +92,26 @@ static int count_partitions(struct reading *reading) {
     return 0;
 }
 
+/* Where a partition begins and ends; asked again while it is getting another leader. */
+static rd_kafka_resp_err_t query_ends(const struct reading *reading, int32_t partition,
+                                      int64_t *ret_low, int64_t *ret_high) {
+    uint64_t until_ms = clock_now_ms() + ANSWER_MS;
+    for (;;) {
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+            reading->rk, reading->topic, partition, ret_low, ret_high, ANSWER_MS);
+        bool moves = code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+                     code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+        if (!moves || clock_now_ms() >= until_ms) return code;
+        usleep(AGAIN_MS * 1000);
+    }
+}
+
 static int assign_all(struct reading *reading) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(reading->partitions);
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     for (int32_t i = 0; i < reading->partitions && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         int64_t low, high;
-        code = rd_kafka_query_watermark_offsets(reading->rk, reading->topic, i, &low, &high,
-                                                ANSWER_MS);
+        code = query_ends(reading, i, &low, &high);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) break;
         if (low > 0) events_cut(reading->events, i);
         if (high <= low) continue;
