@@ -214,8 +214,7 @@ def test_leaders_that_change_meanwhile():
     """Kafka says NOT_LEADER_FOR_PARTITION to who asks a moment too late: that is no fault of the sale."""
     from conftest import running_engine
 
-    with running_engine(seats=20, payment_ms=200, set={"kafka.mock_brokers": 3, "kafka.mock_leader_ms": 200}) as status:
-        load(status, "seed", "--users", "60", "--seats", "20", "--speed", "10")
+    with running_engine(seats=20, set={"kafka.mock_brokers": 3, "kafka.mock_leader_ms": 100}) as status:
         for _ in range(30):
             code, said = verify(status, 0)
             assert code == 0, said
