@@ -142,7 +142,7 @@ fuzz:
 fuzzers: $(FUZZERS:%=$(OBJ)/fuzzers/%)
 $(OBJ)/fuzzers/%: $(OBJ)/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lpthread -lm
+	$(QUIET)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread -lm
 
 # The simulator; first its auditor must refuse every doctored run. It brings its own require_failed(), so that a core's
 # assertion is a finding; the cores are those of the library. With MUTANTS=1 they are built anew with the planted bugs of
