@@ -222,19 +222,18 @@ static bool read_lanes(struct bridge *bridge, bool *ret_more) {
     bridge->full = false;
     for (uint32_t i = 0; i < bridge->shards && !bridge->full; i++) {
         struct lane *lane = &bridge->lanes[i];
-        uint32_t room = lane_room(lane);
-        if (lane->read == bridge->applied[i] || room == 0) continue;
+        uint32_t wanted = lane_wanted(lane, bridge->applied[i]);
+        if (wanted == 0) continue;
+        if (wanted > READ_MAX) wanted = READ_MAX;
         uint64_t before = lane->read;
-        if (outbox_read(bridge->outbox, i, lane->read, room < READ_MAX ? room : READ_MAX, on_row,
-                        bridge) != 0) {
+        if (outbox_read(bridge->outbox, i, before, wanted, on_row, bridge) != 0) {
             return trouble(bridge, "mysql", outbox_error(bridge->outbox));
         }
         FAILPOINT("bridge.produced");
         if (bridge->trouble[0] != 0) return false;
-        if (lane->read == before && !bridge->full)
+        if (lane->read < before + wanted && !bridge->full)
             return trouble(bridge, "seat_log", "rows are missing at its end");
-        if (lane->read < bridge->applied[i] && lane_room(lane) > 0 && !bridge->full)
-            *ret_more = true;
+        if (lane_wanted(lane, bridge->applied[i]) > 0 && !bridge->full) *ret_more = true;
     }
     return true;
 }

@@ -22,6 +22,12 @@ uint32_t lane_room(const struct lane *lane) {
     return (uint32_t)(LANE_WINDOW - (lane->read - lane->cursor));
 }
 
+uint32_t lane_wanted(const struct lane *lane, uint64_t end) {
+    uint64_t unread = end > lane->read ? end - lane->read : 0;
+    uint32_t room = lane_room(lane);
+    return unread < room ? (uint32_t)unread : room;
+}
+
 bool lane_read(struct lane *lane, uint64_t seq) {
     require(lane_room(lane) > 0);
     if (seq != lane->read + 1) return false;

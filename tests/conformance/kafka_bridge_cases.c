@@ -100,6 +100,20 @@ static void every_row_is_there_once(void **state) {
     assert_int_equal(record_count, 600);
 }
 
+/* Rows are committed between the bridge's look at where the log ends and its reading. */
+static void rows_that_come_while_it_reads_are_there_once(void **state) {
+    (void)state;
+    begin();
+    kafka->bridge_start();
+    for (unsigned i = 0; i < 1500; i++) commit(1);
+    for (unsigned i = 0; i < 200; i++) {
+        commit(2);
+        kafka->pass_ms(1);
+    }
+    wait_delivered();
+    assert_all(1);
+}
+
 static void a_killed_bridge_goes_on_at_its_cursor(void **state) {
     uint64_t cursors[LOG_SHARDS];
     (void)state;
@@ -212,6 +226,7 @@ static void a_lost_log_is_sent_again_from_the_first_row(void **state) {
 
 const struct kafka_case kafka_bridge_cases[] = {
     KAFKA_CASE(every_row_is_there_once),
+    KAFKA_CASE(rows_that_come_while_it_reads_are_there_once),
     KAFKA_CASE(a_killed_bridge_goes_on_at_its_cursor),
     KAFKA_CASE(the_cursor_is_never_ahead_of_the_topic),
     KAFKA_CASE(what_nobody_acknowledged_is_sent_again),

@@ -50,6 +50,18 @@ static void the_window_is_bounded_and_goes_round(void **state) {
     }
 }
 
+/* Rows may be committed between the look at the log's end and the reading. */
+static void no_more_is_wanted_than_the_log_was_seen_to_have(void **state) {
+    (void)state;
+    struct lane lane;
+    lane_begin(&lane, 5);
+    assert_int_equal(lane_wanted(&lane, 5), 0);
+    assert_int_equal(lane_wanted(&lane, 7), 2);
+    for (uint64_t seq = 6; seq <= 9; seq++) assert_true(lane_read(&lane, seq));
+    assert_int_equal(lane_wanted(&lane, 7), 0);
+    assert_int_equal(lane_wanted(&lane, UINT64_MAX), LANE_WINDOW - 4);
+}
+
 static void starting_again_forgets_what_was_in_flight(void **state) {
     (void)state;
     struct lane lane;
@@ -106,6 +118,7 @@ int main(void) {
         cmocka_unit_test(only_a_prefix_moves_the_cursor),
         cmocka_unit_test(a_gap_is_not_read),
         cmocka_unit_test(the_window_is_bounded_and_goes_round),
+        cmocka_unit_test(no_more_is_wanted_than_the_log_was_seen_to_have),
         cmocka_unit_test(starting_again_forgets_what_was_in_flight),
         cmocka_unit_test(a_topic_that_ends_earlier_has_lost_events),
         cmocka_unit_test(ends_are_kept_as_text),
