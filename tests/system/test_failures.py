@@ -71,8 +71,16 @@ def new_user(counter=iter(range(1, 1 << 40))):
     return next(counter)
 
 
-def new_seat(counter=iter(range(1 << 40))):
-    return next(counter) % SEATS + 1
+in_sales = set()
+
+
+@contextlib.contextmanager
+def a_seat(counter=iter(range(1 << 40))):
+    """A free seat. One whose sale ends in the middle stays somebody's, and is not given out again."""
+    seat = next(seat for seat in (number % SEATS + 1 for number in counter) if seat not in in_sales)
+    in_sales.add(seat)
+    yield seat
+    in_sales.discard(seat)
 
 
 def whole(method, path, data):
@@ -98,8 +106,8 @@ class Requests:
             raise Wrong("it ended in the middle")
 
     def sale(self):
-        user, seat = new_user(), new_seat()
-        with contextlib.closing(QuickClient(self.endpoint, self.look)) as client:
+        user = new_user()
+        with a_seat() as seat, contextlib.closing(QuickClient(self.endpoint, self.look)) as client:
             name, place = client.ask(ENTER, PERFORMANCE, user, b"")
             while place["state"] != ACTIVE:
                 time.sleep(0.005)
@@ -115,7 +123,11 @@ class Requests:
         return user
 
     def sale_over_http(self):
-        seat, reservations = new_seat(), f"/api/v2/performances/{PERFORMANCE}/reservations"
+        with a_seat() as seat:
+            self.sale_over_http_of(seat)
+
+    def sale_over_http_of(self, seat):
+        reservations = f"/api/v2/performances/{PERFORMANCE}/reservations"
         place = self.http("POST", f"/api/v2/performances/{PERFORMANCE}/tickets", {"userId": new_user()}, 202)
         ticket = place["ticket"]
         while place["state"] != "ACTIVE":
