@@ -9,9 +9,7 @@
  * Whatever happens: the world's judgements hold, nobody is answered twice, and when faults are over
  * who asked is answered, every hold ends and Redis shows what is committed. */
 #include "tests/unit/arbiter_client.h"
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 enum {
     SEATS = 16,
@@ -51,7 +49,7 @@ static void on_said(struct world *w, const struct said *said) {
 /* ---- clients -------------------------------------------------------------------------------- */
 
 static void ask(struct world *w, const struct message *request, bool is_new) {
-    if (asked_count == ASKED || w->cores[0].memory == NULL) return;
+    if (asked_count == ASKED) return;
     asked[asked_count++] = (struct asked){.request = *request, .owed = is_new};
     world_hear(w, 0, request, asked_count);
 }
@@ -93,28 +91,20 @@ static uint64_t reservation(const struct world *w, uint8_t which) {
 
 /* ---- the payment gateway -------------------------------------------------------------------- */
 
-static void say_word(struct world *w, uint64_t id, uint8_t state, uint64_t amount, uint8_t want) {
+/* It does what it was last asked to, or says something else. */
+static void say_of_drive(struct world *w, uint8_t state) {
     struct message m;
-    if (w->cores[0].memory == NULL) return;
+    if (drive_count == 0) return;
+    const struct message *drive = &drives[--drive_count];
     message_init(&m, MESSAGE_PAYMENT_RESULT);
-    m.key = id;
-    m.payment_result = (struct message_payment_result){state, amount, want};
+    m.key = drive->key;
+    m.payment_result.state = state == PAYMENT_NONE ? drive->payment_drive.want : state;
+    m.payment_result.amount = drive->payment_drive.amount;
+    m.payment_result.want = drive->payment_drive.want;
     world_hear(w, 0, &m, 0);
 }
 
-/* It does what it was last asked to, or what it says instead. */
-static void say_of_drive(struct world *w, uint8_t state) {
-    if (drive_count == 0) return;
-    const struct message *drive = &drives[--drive_count];
-    say_word(w, drive->key, state == PAYMENT_NONE ? drive->payment_drive.want : state,
-             drive->payment_drive.amount, drive->payment_drive.want);
-}
-
 /* ---- steps ---------------------------------------------------------------------------------- */
-
-static void pass_time(struct world *w, uint64_t ms) {
-    for (uint64_t end_ms = w->now_ms + ms; w->now_ms < end_ms;) world_run(w, 100);
-}
 
 /* Do what the bytes say; returns how many they are. `a` and `b` are the bytes behind the letter. */
 static size_t take_step(struct world *w, const uint8_t *data, size_t size) {
@@ -134,8 +124,7 @@ static size_t take_step(struct world *w, const uint8_t *data, size_t size) {
     case 'V': return 1 + ask_bytes(w, data + 1, size - 1, true);
     case 'D': say_of_drive(w, a % (PAYMENT_UNKNOWN + 1)); return 2;
     case 'E': /* a grant ends */
-        if (w->cores[0].memory != NULL && w->ended_count < WORLD_ENDED)
-            admission_end(w, 0, user_id, w->wall_ms + b, a >= 128);
+        if (w->ended_count < WORLD_ENDED) admission_end(w, 0, user_id, w->wall_ms + b, a >= 128);
         return 3;
     case 'F': w->fate = a % (FATE_CONFLICT + 1); return 2;
     case 'L': store_release(w); return 1;
@@ -146,9 +135,7 @@ static size_t take_step(struct world *w, const uint8_t *data, size_t size) {
         for (uint32_t i = 0; i < asked_count; i++) asked[i].owed = false;
         world_start(w, 0);
         return 1;
-    case 'U':
-        if (w->cores[0].memory != NULL) world_linked(w, 0, a % 2 == 0);
-        return 2;
+    case 'U': world_linked(w, 0, a % 2 == 0); return 2;
     case 'T': world_run(w, a); return 2;
     default: world_run(w, data[0]); return 1;
     }
@@ -202,8 +189,9 @@ static void heal(struct world *w) {
     w->redis_down = false;
     store_release(w);
     world_linked(w, 0, true);
-    for (uint64_t end_ms = w->now_ms + REST_MS; w->now_ms < end_ms; pass_time(w, 1000)) {
+    for (uint64_t end_ms = w->now_ms + REST_MS; w->now_ms < end_ms;) {
         while (drive_count > 0) say_of_drive(w, PAYMENT_NONE);
+        world_run(w, 1000);
     }
 }
 

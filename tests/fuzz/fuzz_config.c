@@ -1,6 +1,7 @@
 /* Configuration files of every kind: taken or refused with a sentence; and what was taken is within
  * its bounds. */
 #include "actors/runtime/config.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,6 @@
 #include <unistd.h>
 
 enum { FILE_MAX = 4096 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* CZMQ leaks its file when it is no configuration; a process ends then anyway. */
 const char *__lsan_default_suppressions(void);

@@ -3,18 +3,12 @@
  * JSON. */
 #include "actors/notifier/letter.h"
 #include "actors/notifier/seen.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { LINE_MAX_SIZE = 78 }; /* RFC 5322, 2.1.1: what a line should not exceed */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool fact) {
-    if (!fact) abort();
-}
 
 /* Every line ends with CRLF, is short and of printable ASCII; and the head ends once. */
 static void check_mail(const char *mail, size_t size) {

@@ -16,21 +16,14 @@
 #include "actors/runtime/loop.h"
 #include "actors/runtime/shell.h"
 #include "schemas/state.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>
 #include <sodium.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 enum { HEADERS_MAX = 16, TEXT_MAX = 8192, NOW_S = 1700000000 };
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool fact) {
-    if (!fact) abort();
-}
 
 /* ---- the server, the shell, time and chance
  * ------------------------------------------------------- */

@@ -2,11 +2,10 @@
 #include "actors/gateway/answer.h"
 #include "actors/gateway/keys.h"
 #include "actors/gateway/match.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void one(const char *text) {
     static const char *const patterns[] = {"/", "/api/v2/performances/{}/tickets/me",

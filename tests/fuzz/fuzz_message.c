@@ -1,15 +1,9 @@
 /* Frames from anybody: what the decoder and the prefix decoder say must agree, and what is
  * understood can be said again. */
 #include "tests/unit/message_samples.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stddef.h>
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool fact) {
-    if (!fact) abort();
-}
 
 static void decode_one(const uint8_t *data, size_t size, const struct message_prefix *prefix) {
     static struct message message, again;

@@ -3,19 +3,13 @@
  * state. */
 #include "actors/payment-timer/psp_port.h"
 #include "schemas/state.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { ID = 7 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool fact) {
-    if (!fact) abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) return 0;

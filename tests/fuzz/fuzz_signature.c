@@ -1,14 +1,13 @@
 /* Callbacks from anybody: timestamp, signature and body, separated by line ends. What is taken must
  * be what the key makes. */
 #include "actors/gateway/signature.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 enum { NOW_S = 1700000000 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char key[] = "callback-key";
 

@@ -1,11 +1,10 @@
 /* Tickets and passes from anybody: nothing opens but what this key has sealed. */
 #include "actors/runtime/token.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct token_key key = {{1, 2, 3}};
 
