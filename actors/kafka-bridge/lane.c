@@ -18,18 +18,18 @@ void lane_begin(struct lane *lane, uint64_t cursor) {
     lane->read = cursor;
 }
 
-uint32_t lane_room(const struct lane *lane) {
+static uint32_t room_of(const struct lane *lane) {
     return (uint32_t)(LANE_WINDOW - (lane->read - lane->cursor));
 }
 
 uint32_t lane_wanted(const struct lane *lane, uint64_t end) {
     uint64_t unread = end > lane->read ? end - lane->read : 0;
-    uint32_t room = lane_room(lane);
+    uint32_t room = room_of(lane);
     return unread < room ? (uint32_t)unread : room;
 }
 
 bool lane_read(struct lane *lane, uint64_t seq) {
-    require(lane_room(lane) > 0);
+    require(room_of(lane) > 0);
     if (seq != lane->read + 1) return false;
     lane->read = seq;
     return true;

@@ -23,11 +23,9 @@ struct lane {
 /* All up to `cursor` is delivered, nothing is in flight. */
 void lane_begin(struct lane *lane, uint64_t cursor);
 
-/* How many rows may be in flight besides those that are. */
-uint32_t lane_room(const struct lane *lane);
-
-/* How many rows are to be read now, of a log that was seen to end at `end`. Rows that were
- * committed since are left to the next look, so `read` never is ahead of a log that is whole. */
+/* How many rows are to be read now, of a log that was seen to end at `end`; 0 also if as many are
+ * in flight as may be. Rows that were committed since are left to the next look, so `read` never is
+ * ahead of a log that is whole. */
 uint32_t lane_wanted(const struct lane *lane, uint64_t end);
 
 /* The row that is read next has number `seq`. False, and nothing is changed, if it is not the next

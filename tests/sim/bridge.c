@@ -98,7 +98,8 @@ static void close_both(struct world *w) {
 static void read_lane(struct world *w, uint32_t shard) {
     struct lane *lane = &w->bridge->lanes[shard];
     const struct store_shard *row = &w->store->shards[shard];
-    for (uint32_t i = 0; i < READ_MAX && lane_room(lane) > 0 && lane->read < row->log_count; i++) {
+    uint32_t wanted = lane_wanted(lane, row->log_count);
+    for (uint32_t i = 0; i < READ_MAX && i < wanted; i++) {
         const struct log_row *next = &row->log[lane->read];
         if (!lane_read(lane, next->change.seq))
             violation(w, "I5", 0, "shard %u: row %llu is followed by row %llu", shard,
