@@ -29,8 +29,8 @@ import pymysql
 import pytest
 from conftest import ROOT, free_port, running_engine, wait_until
 from failing_world import KINDS, Actor, Stage, Wrong
-from test_python_client import ACTIVE, BUSY, CANCEL, CONFIRMED, ENTER, HOLD, LEAVE, PAY, PERFORMANCE, PLACE_GET
-from test_python_client import REFUNDED, UNAVAILABLE, UNKNOWN, Client, expect
+from test_python_client import ACTIVE, BUSY, CANCEL, CANCEL_SEAT, CONFIRMED, ENTER, HOLD, LEAVE, PAY, PERFORMANCE
+from test_python_client import PLACE_GET, REFUNDED, UNAVAILABLE, UNKNOWN, Client, expect
 
 SEATS, PATIENCE_S, ANSWER_MS, AGAIN_S, SLOW_S = 2000, 15, 100, 0.02, 2
 EARLY = 400
@@ -71,16 +71,8 @@ def new_user(counter=iter(range(1, 1 << 40))):
     return next(counter)
 
 
-in_sales = set()
-
-
-@contextlib.contextmanager
-def a_seat(counter=iter(range(1 << 40))):
-    """A free seat. One whose sale ends in the middle stays somebody's, and is not given out again."""
-    seat = next(seat for seat in (number % SEATS + 1 for number in counter) if seat not in in_sales)
-    in_sales.add(seat)
-    yield seat
-    in_sales.discard(seat)
+def new_seat(counter=iter(range(1 << 40))):
+    return next(counter) % SEATS + 1
 
 
 def whole(method, path, data):
@@ -96,6 +88,7 @@ class Requests:
 
     def __init__(self, status, texts):
         self.status, self.texts, self.actor = status, texts, None
+        self.left = {}  # seat: whose sale of it has not come to its end
         self.endpoint = status["endpoints"]["client"]
         self.mysql = pymysql.connect(unix_socket=f"{status['dir']}/mysql.sock", user="ticketlab", autocommit=True,
                                      password=status["endpoints"]["mysql"].split(":")[2].split("@")[0],
@@ -105,9 +98,19 @@ class Requests:
         if self.actor is not None and self.actor.ended():
             raise Wrong("it ended in the middle")
 
+    def take_seat(self, user):
+        """A seat for a sale. An earlier sale of it may have ended in the middle, with its actor: then it is given back."""
+        seat = new_seat()
+        if seat in self.left:
+            with contextlib.closing(QuickClient(self.endpoint, self.look)) as client:
+                client.ask(CANCEL_SEAT, PERFORMANCE << 32 | seat, self.left[seat])
+        self.left[seat] = user
+        return seat
+
     def sale(self):
         user = new_user()
-        with a_seat() as seat, contextlib.closing(QuickClient(self.endpoint, self.look)) as client:
+        seat = self.take_seat(user)
+        with contextlib.closing(QuickClient(self.endpoint, self.look)) as client:
             name, place = client.ask(ENTER, PERFORMANCE, user, b"")
             while place["state"] != ACTIVE:
                 time.sleep(0.005)
@@ -120,15 +123,13 @@ class Requests:
             assert paid["amount"] == held["amount"] > 0
             expect(client.ask(CANCEL, id, user), "RESERVATION", state=REFUNDED, reservation_id=id)
             expect(client.ask(LEAVE, PERFORMANCE, user, 0), "PLACE", state=0)
+        del self.left[seat]
         return user
 
     def sale_over_http(self):
-        with a_seat() as seat:
-            self.sale_over_http_of(seat)
-
-    def sale_over_http_of(self, seat):
-        reservations = f"/api/v2/performances/{PERFORMANCE}/reservations"
-        place = self.http("POST", f"/api/v2/performances/{PERFORMANCE}/tickets", {"userId": new_user()}, 202)
+        user, reservations = new_user(), f"/api/v2/performances/{PERFORMANCE}/reservations"
+        seat = self.take_seat(user)
+        place = self.http("POST", f"/api/v2/performances/{PERFORMANCE}/tickets", {"userId": user}, 202)
         ticket = place["ticket"]
         while place["state"] != "ACTIVE":
             time.sleep(0.005)
@@ -140,6 +141,7 @@ class Requests:
         # 409: it was cancelled, but the answer was lost; DELETE has no key that would tell that it was ours.
         over = self.http("DELETE", at, None, 200, ticket, lost=409) or self.http("GET", at, None, 200, ticket)
         assert over["state"] == "REFUNDED", over
+        del self.left[seat]
         shown = self.http("GET", f"/api/v2/performances/{PERFORMANCE}/seats", None, 200)
         assert shown is not None
 
